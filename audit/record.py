@@ -1,0 +1,54 @@
+"""
+One compact ledger record per interaction: who, what, when, why, and how it ended.
+
+The record is what is hashed and linked; AuditEvents are a deterministic projection of it
+(projection.py). It holds identifiers only: no values of elements, no search values beyond the
+query the caller sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Outcome = Literal["success", "refused", "failed"]
+"""success; refused by us for what the caller did (4xx); failed for what we could not do (5xx)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A resource that was touched: `Observation/5`, and its version where one is known."""
+
+    reference: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    What happened, once.
+
+    `interaction` is FHIR's code (read, vread, create, update, delete, history-instance, ...,
+    search-type, batch, transaction) or an operation (`$everything`). `patients` are the ids of
+    the patients concerned, those of a refused request too. `query` is the request's query as
+    sent. `status` is the HTTP status. `reason` says in a few words why a refusal was given; it is
+    for the audit log only. `count` is more than 1 only for refused calls counted together.
+    """
+
+    time: datetime
+    interaction: str
+    outcome: Outcome
+    status: int
+    request_id: str
+    address: str
+    client: str | None = None
+    subject: str | None = None
+    user: str | None = None
+    purpose: str | None = None
+    token_id: str | None = None
+    targets: tuple[Target, ...] = ()
+    patients: tuple[str, ...] = ()
+    query: str | None = None
+    reason: str | None = None
+    count: int = 1

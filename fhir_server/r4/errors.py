@@ -1,0 +1,147 @@
+"""
+How this server says no.
+
+* FhirError
+  x Invalid           400 invalid         the request cannot be understood
+  x Unauthenticated   401 login           we do not know who is asking
+  x Forbidden         403 forbidden       we know, and the answer is no
+  x NotFound          404 not-found       unknown, or hidden: the two look the same
+  x MethodNotAllowed  405 not-supported   this address does not do that
+  x NotAcceptable     406 not-supported   no format in common
+  x Gone              410 deleted
+  x VersionConflict   412 conflict        If-Match named a version that is not current
+  x TooLarge          413 too-long        a limit on size
+  x WrongMediaType    415 not-supported   the body is in a format we do not read
+  x Unprocessable     422 processing      well formed, but breaks a FHIR or profile rule
+  x TooCostly         403 too-costly      a limit on work
+  x TooMany           429 throttled       slow down; `retry_after_seconds` says how long
+  x Unsupported       501 not-supported
+  x Unavailable       503 transient       the database is away; nothing was done, or it is not known
+
+Raise the most specific one. `diagnostics` is shown to the client, so it names elements and
+identifiers, never patient data. Anything private belongs in the cause:
+`raise Invalid(...) from error`.
+
+https://hl7.org/fhir/R4/http.html#status-codes, https://hl7.org/fhir/R4/valueset-issue-type.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One OperationOutcome.issue; `expression` is FHIRPath, such as `Patient.name[0].given`."""
+
+    severity: str
+    code: str
+    diagnostics: str
+    expression: tuple[str, ...] = ()
+
+
+class FhirError(Exception):
+    """A refusal: raised where it is known, rendered in one place."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+
+    def __init__(self, diagnostics: str, *expression: str, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(diagnostics)
+        self.issues: tuple[Issue, ...] = tuple(issues) or (
+            Issue("error", self.code, diagnostics, expression),
+        )
+
+
+class Invalid(FhirError):
+    """The request cannot be understood."""
+
+    status, code = 400, "invalid"
+
+
+class Unauthenticated(FhirError):
+    """No token, or one that does not hold."""
+
+    status, code = 401, "login"
+
+
+class Forbidden(FhirError):
+    """The caller is known and has no right to this."""
+
+    status, code = 403, "forbidden"
+
+
+class TooCostly(FhirError):
+    """The answer would take more work than a limit allows."""
+
+    status, code = 403, "too-costly"
+
+
+class NotFound(FhirError):
+    """Unknown, or not for this caller; nothing in the answer tells which."""
+
+    status, code = 404, "not-found"
+
+
+class MethodNotAllowed(FhirError):
+    """The address is known, the method is not for it."""
+
+    status, code = 405, "not-supported"
+
+
+class NotAcceptable(FhirError):
+    """The client accepts no format that we write."""
+
+    status, code = 406, "not-supported"
+
+
+class Gone(FhirError):
+    """The resource was deleted."""
+
+    status, code = 410, "deleted"
+
+
+class VersionConflict(FhirError):
+    """If-Match named a version that is not the current one."""
+
+    status, code = 412, "conflict"
+
+
+class TooLarge(FhirError):
+    """A limit on size, named with its unit."""
+
+    status, code = 413, "too-long"
+
+
+class WrongMediaType(FhirError):
+    """The body is in a format that we do not read."""
+
+    status, code = 415, "not-supported"
+
+
+class Unprocessable(FhirError):
+    """Well-formed, but it breaks a rule; `issues` has each one with its expression."""
+
+    status, code = 422, "processing"
+
+
+class TooMany(FhirError):
+    """Too many refused calls from one address; `retry_after_seconds` says when to come back."""
+
+    status, code = 429, "throttled"
+    retry_after_seconds: int = 1
+
+
+class Unsupported(FhirError):
+    """Known to FHIR, not to this server."""
+
+    status, code = 501, "not-supported"
+
+
+class Unavailable(FhirError):
+    """The database is away. Nothing was done, or it is not known; the same request may be sent again."""
+
+    status, code = 503, "transient"
+    retry_after_seconds: int = 1

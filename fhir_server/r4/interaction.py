@@ -1,0 +1,101 @@
+"""
+What can be asked of the server: one value per interaction.
+
+https://hl7.org/fhir/R4/http.html#3.1.0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from fhir_server.r4.resource import Key, Resource
+
+Parameters = tuple[tuple[str, str], ...]
+"""Search parameters as they came, decoded, in order: name (with modifier) and value."""
+
+Handling = Literal["strict", "lenient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """GET [type]/[id]."""
+
+    key: Key
+    if_none_match: str | None = None
+    if_modified_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vread:
+    """GET [type]/[id]/_history/[vid]."""
+
+    key: Key
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST [type]."""
+
+    type: str
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """PUT [type]/[id]; creates when the id is new. `if_match` is a version number as text."""
+
+    key: Key
+    resource: Resource
+    if_match: str | None = None
+    if_none_match_any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """DELETE [type]/[id]."""
+
+    key: Key
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """GET [type]/[id]/_history, [type]/_history or _history."""
+
+    type: str | None = None
+    id: str | None = None
+    parameters: Parameters = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """GET [type]?..., POST [type]/_search, GET ?_type=..."""
+
+    type: str | None
+    parameters: Parameters = ()
+    handling: Handling = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """POST a Bundle of type batch: each entry on its own."""
+
+    bundle: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """POST a Bundle of type transaction: all entries or none."""
+
+    bundle: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """GET metadata."""
+
+
+Interaction = Read | Vread | Create | Update | Delete | History | Search | Batch | Transaction | Capabilities

@@ -1,0 +1,146 @@
+"""
+A resource is the client's JSON: parsed to be judged, never rebuilt.
+
+Numbers that are not plain integers are kept as the literal the client wrote (`Literal`), so
+`1.50` leaves as `1.50`; everything else is what `json` makes of it. What JSON leaves open and
+FHIR does not want (duplicate keys, control characters, lone surrogates, absurd numbers and
+depths) is refused here, before anybody looks at the content.
+
+https://hl7.org/fhir/R4/json.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from fhir_server.r4.errors import Invalid
+
+
+Resource = Mapping[str, Any]
+"""One resource as JSON: str, int, bool, `Literal`, list and dict. Read-only by type."""
+
+Literal = msgspec.Raw
+"""A JSON number with a fraction, an exponent, a sign on zero or more digits than 64 bits hold."""
+
+DEPTH_MAX: Final = 64
+EXPONENT_MAX: Final = 400
+NUMBER_CHARACTERS_MAX: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The logical identity of a resource: `Patient/1`."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+def from_text(text: bytes) -> dict[str, Any]:
+    """
+    The resource written in `text` (UTF-8 JSON).
+
+    Raises Invalid when it is not one JSON object, or holds a duplicate key, a control
+    character, a lone surrogate, a number or a depth out of bounds.
+    """
+    try:
+        value = _DECODER.decode(text.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Invalid("The body is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+    except RecursionError as error:
+        raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels") from error
+    if not isinstance(value, dict):
+        raise Invalid("The body is not a JSON object")
+    if text.count(b"{") + text.count(b"[") > DEPTH_MAX:
+        _refuse_depth(value)
+    if _SUSPECT_ESCAPE.search(text):
+        _refuse_characters(value)
+    return value
+
+
+def to_text(resource: object) -> bytes:
+    """Compact JSON, each literal as it was written."""
+    return msgspec.json.encode(resource)
+
+
+def number(value: int | Literal) -> Decimal:
+    """The value of a JSON number; what was accepted by `from_text` is bounded."""
+    return Decimal(value) if isinstance(value, int) else Decimal(bytes(value).decode())
+
+
+def _literal(text: str) -> Literal:
+    if len(text) > NUMBER_CHARACTERS_MAX:
+        raise Invalid(f"A number has more than {NUMBER_CHARACTERS_MAX} characters")
+    exponent = _EXPONENT.search(text)
+    if exponent and (len(exponent[1]) > 5 or abs(int(exponent[1])) > EXPONENT_MAX):
+        raise Invalid(f"A number has an exponent beyond {EXPONENT_MAX}")
+    return Literal(text.encode())
+
+
+def _integer(text: str) -> int | Literal:
+    if len(text) > 18 or text == "-0":
+        return _literal(text)
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise Invalid(f"The key `{twice[:64]}` stands twice in one object")
+    return members
+
+
+def _constant(text: str) -> Any:
+    raise Invalid(f"`{text}` is not a JSON number")
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels")
+
+
+def _refuse_characters(value: Any) -> None:
+    """Escapes can write what plain JSON text may not: control characters and half characters."""
+    if isinstance(value, str):
+        if _CONTROL.search(value):
+            raise Invalid("A string holds a control character or a lone surrogate")
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            _refuse_characters(name)
+            _refuse_characters(child)
+    elif isinstance(value, list):
+        for child in value:
+            _refuse_characters(child)
+
+
+_EXPONENT = re.compile(r"[eE]([+-]?\d+)$")
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:00[01]|[dD][89a-fA-F])|\\[bf]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_DECODER = json.JSONDecoder(
+    parse_float=_literal,
+    parse_int=_integer,
+    parse_constant=_constant,
+    object_pairs_hook=_object,
+)

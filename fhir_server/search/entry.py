@@ -1,0 +1,51 @@
+"""
+What the store keeps of a version so that it can be found and judged without its JSON.
+
+A token is `Type|parameter|value`, or a word of our own:
+
+* `Observation`                          the type itself
+* `Observation|code|8867-4`              a code, whatever its system
+* `Observation|code|http://loinc.org|8867-4`   a code in a system; an empty system is `||`
+* `Observation|subject|Patient/1`        a reference; absolute ones as they are
+* `Patient|name|muller`                  a string, folded to lower case without accents
+* `~deleted`                             a tombstone
+
+Inside a value `|` is written `\\|` and `\\` is written `\\\\`, so no value can pass for two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DELETED = "~deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A value with an extent: [low, high], both inclusive, microseconds since 1970 for dates."""
+
+    parameter: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    The index entry of one version.
+
+    `patients` are the ids of the Patient compartments it belongs to (docs/compartments.md).
+    `clinical_date` is the one date clinicians sort by (microseconds), None when there is none.
+    """
+
+    tokens: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    patients: tuple[str, ...] = ()
+    clinical_date: int | None = None
+
+
+def escape(value: str) -> str:
+    """`value` as part of a token."""
+    if "|" in value or "\\" in value:
+        return value.replace("\\", "\\\\").replace("|", "\\|")
+    return value

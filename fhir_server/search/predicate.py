@@ -1,0 +1,176 @@
+"""
+A predicate is a question about one stored version, asked of its index entry alone.
+
+Searches, scopes, policies and consents all speak this one small language. The store compiles
+it to a MongoDB filter (store/filters.py), `matching.py` answers it in plain Python, and a
+property test holds that the two agree. Build with `all_of`, `any_of` and `none_of`, which
+simplify; match with `match`, so that a new node is a type error wherever it is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """True of each version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """True of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyToken:
+    """The entry has one of these tokens."""
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrefix:
+    """The entry has a token that starts so."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class InRange:
+    """
+    The entry has one range of this parameter (`Type|param`) within the bounds.
+
+    A range is closed: [low, high] in microseconds since 1970. All bounds are inclusive and
+    hold of the same range; None does not bound.
+    """
+
+    parameter: str
+    low_min: int | None = None
+    low_max: int | None = None
+    high_min: int | None = None
+    high_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfPatients:
+    """The entry is in the compartment of one of these patients (ids without `Patient/`)."""
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OfAnyPatient:
+    """The entry is in some patient's compartment."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithId:
+    """The logical id is one of these, whatever the type."""
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """meta.lastUpdated lies within [start, end); None does not bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Each part is true."""
+
+    parts: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Some part is true."""
+
+    parts: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part is not true."""
+
+    part: Predicate
+
+
+Predicate = (
+    Everything
+    | Nothing
+    | AnyToken
+    | TokenPrefix
+    | InRange
+    | OfPatients
+    | OfAnyPatient
+    | WithId
+    | Updated
+    | And
+    | Or
+    | Not
+)
+
+
+def token(value: str) -> AnyToken:
+    """The entry has this token."""
+    return AnyToken(frozenset((value,)))
+
+
+def of_types(types: frozenset[str]) -> AnyToken:
+    """The resource is of one of these types: each entry has its type's name as a token."""
+    return AnyToken(types)
+
+
+def all_of(*parts: Predicate) -> Predicate:
+    """And, without what says nothing."""
+    flat: list[Predicate] = []
+    for part in parts:
+        match part:
+            case Everything():
+                continue
+            case Nothing():
+                return part
+            case And(parts=inner):
+                flat.extend(inner)
+            case _:
+                flat.append(part)
+    if not flat:
+        return Everything()
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def any_of(*parts: Predicate) -> Predicate:
+    """Or, without what says nothing."""
+    flat: list[Predicate] = []
+    for part in parts:
+        match part:
+            case Nothing():
+                continue
+            case Everything():
+                return part
+            case Or(parts=inner):
+                flat.extend(inner)
+            case _:
+                flat.append(part)
+    if not flat:
+        return Nothing()
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def none_of(part: Predicate) -> Predicate:
+    """Not, pushed over the trivial cases."""
+    match part:
+        case Everything():
+            return Nothing()
+        case Nothing():
+            return Everything()
+        case Not(part=inner):
+            return inner
+        case _:
+            return Not(part)

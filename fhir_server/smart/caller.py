@@ -1,0 +1,39 @@
+"""
+Who is asking, as a verified token says it.
+
+https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fhir_server.smart.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """
+    A caller whose token holds.
+
+    `client` is the client_id; `user` a reference (`Practitioner/7`, from fhirUser) or None for
+    a system; `patient` the id of the launch context; `purpose` a PurposeOfUse code (`TREAT`);
+    `token_id` the jti, the only part of the token that is ever recorded.
+    """
+
+    client: str
+    subject: str
+    scopes: tuple[Scope, ...]
+    user: str | None
+    patient: str | None
+    purpose: str
+    token_id: str
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The circumstances of one request: where it came from and what it is called in the logs."""
+
+    request_id: str
+    address: str
