@@ -17,6 +17,9 @@ Parameters = tuple[tuple[str, str], ...]
 
 Handling = Literal["strict", "lenient"]
 
+Content = Resource | bytes
+"""What the client sent: a resource out of a Bundle, or the text of a body, not yet read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -40,7 +43,7 @@ class Create:
     """POST [type]."""
 
     type: str
-    resource: Resource
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,8 @@ class Update:
     """PUT [type]/[id]; creates when the id is new. `if_match` is a version number as text."""
 
     key: Key
-    resource: Resource
+    content: Content
     if_match: str | None = None
-    if_none_match_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,14 @@ class Search:
 class Batch:
     """POST a Bundle of type batch: each entry on its own."""
 
-    bundle: Resource
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """POST a Bundle of type transaction: all entries or none."""
 
-    bundle: Resource
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,51 @@
+"""
+What one caller may touch, decided: the restriction that scopes and policy leave, and consent.
+
+Interactions ask `sees` and `admits`; they never learn why. The two answers differ on purpose:
+what is not seen does not exist for the caller (404), what is not admitted is a write of the
+caller's own content that goes too far (403).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fhir_server.policy.context import Right
+from fhir_server.r4.errors import Forbidden, NotFound
+from fhir_server.r4.resource import Key
+from fhir_server.search.matching import matches
+from fhir_server.search.predicate import Everything, OfPatients
+from fhir_server.search.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`consented` says whether the consents of these patients let the caller through."""
+
+    right: Right
+    consented: Callable[[Sequence[str]], bool]
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Can a version be judged by its patients alone, without its search tokens?"""
+        return not isinstance(self.right.predicate, Everything | OfPatients)
+
+    def sees(self, version: Version) -> bool:
+        """May the caller know that this version exists?"""
+        return matches(self.right.predicate, version) and self.consented(version.entry.patients)
+
+    def require_seen(self, version: Version) -> None:
+        """Raises NotFound, worded as for a resource that never was, unless the caller sees it."""
+        if not self.sees(version):
+            raise not_known(version.key)
+
+    def require_admitted(self, proposed: Version) -> None:
+        """Raises Forbidden when the caller may not make this the state of the resource."""
+        if not self.sees(proposed):
+            raise Forbidden(f"This {proposed.key.type} is outside of what the caller may write")
+
+
+def not_known(key: Key) -> NotFound:
+    """One wording for absent and hidden."""
+    return NotFound(f"{key} is not known")

@@ -1,0 +1,193 @@
+"""
+The entries of a batch or transaction Bundle: each names an interaction.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import FhirError, Invalid, Issue, TooCostly, Unprocessable, Unsupported
+from fhir_server.r4.interaction import (
+    Capabilities,
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Read,
+    Search,
+    Update,
+    Vread,
+)
+from fhir_server.r4.resource import Key, Resource
+from fhir_server.r4.validation import validate
+
+ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
+ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Entry number `index` of the Bundle, and what it asks for."""
+
+    index: int
+    full_url: str | None
+    interaction: Interaction
+
+    @property
+    def expression(self) -> str:
+        return f"Bundle.entry[{self.index}]"
+
+
+def entries_of(bundle: Resource, kind: str, base_url: str, *, entries_max: int) -> list[Entry]:
+    """
+    What the entries of `bundle` ask for, in its own order.
+
+    Raises TooCostly beyond `entries_max`, Unprocessable or Invalid naming the entry.
+    """
+    listed = bundle.get("entry") or []
+    if isinstance(listed, list) and len(listed) > entries_max:
+        raise TooCostly(f"The Bundle has {len(listed)} entries, the limit is {entries_max}", "Bundle.entry")
+    _require_envelope(bundle, kind)
+    found = []
+    for index, entry in enumerate(listed):
+        try:
+            found.append(Entry(index, entry.get("fullUrl"), _interaction(entry, base_url)))
+        except FhirError as refusal:
+            raise within(refusal, index) from refusal
+    return found
+
+
+def within(refusal: FhirError, index: int) -> FhirError:
+    """The same refusal, its expressions those of the Bundle it happened in."""
+    inside = f"Bundle.entry[{index}]"
+    issues = [
+        Issue(issue.severity, issue.code, issue.diagnostics, _inside(inside, issue.expression))
+        for issue in refusal.issues
+    ]
+    return type(refusal)(str(refusal), issues=issues)
+
+
+def _inside(inside: str, expressions: tuple[str, ...]) -> tuple[str, ...]:
+    if not expressions:
+        return (inside,)
+    return tuple(
+        expression
+        if expression.startswith("Bundle.entry[")
+        else f"{inside}.{expression}"
+        if expression.startswith(("request", "fullUrl"))
+        else f"{inside}.resource" + ("." + rest if (rest := expression.partition(".")[2]) else "")
+        for expression in expressions
+    )
+
+
+def _require_envelope(bundle: Resource, kind: str) -> None:
+    """The Bundle must be right around its resources; those are judged one by one later."""
+    if bundle.get("type") != kind:
+        raise Invalid(f"A Bundle of type `{kind}` was expected", "Bundle.type")
+    listed = bundle.get("entry")
+    envelope = dict(bundle)
+    if isinstance(listed, list):
+        envelope["entry"] = [_without_resource(entry) for entry in listed]
+    issues = [issue for issue in validate(envelope) if issue.severity in ("error", "fatal")]
+    if issues:
+        raise Unprocessable("The Bundle breaks rules of FHIR R4", issues=issues)
+
+
+def _without_resource(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {name: value for name, value in entry.items() if name != "resource"}
+
+
+def _interaction(entry: Resource, base_url: str) -> Interaction:
+    request = entry.get("request")
+    if not isinstance(request, dict):
+        raise Invalid("The entry has no request", "request")
+    if "ifNoneExist" in request:
+        raise Unsupported("Conditional create is not supported", "request.ifNoneExist")
+    path, _, query = _relative(str(request["url"]), base_url).partition("?")
+    steps = [unquote(step) for step in path.split("/") if step]
+    method = request["method"]
+    if method == "GET":
+        return _get(steps, query, request)
+    if method not in ("POST", "PUT", "DELETE"):
+        raise Unsupported(f"`{method}` in a Bundle is not supported", "request.method")
+    if query:
+        raise Unsupported("Conditional update and delete are not supported", "request.url")
+    if method == "POST" and len(steps) == 1:
+        return Create(_type(steps[0]), _resource(entry))
+    if method == "PUT" and len(steps) == 2:
+        return Update(_key(steps), _resource(entry), _if_match(request))
+    if method == "DELETE" and len(steps) == 2:
+        return Delete(_key(steps), _if_match(request))
+    raise Invalid("The address is not one for this method", "request.url")
+
+
+def _get(steps: list[str], query: str, request: Resource) -> Interaction:
+    parameters = tuple(parse_qsl(query, keep_blank_values=True))
+    match steps:
+        case ["metadata"]:
+            return Capabilities()
+        case []:
+            return Search(None, parameters)
+        case ["_history"]:
+            return History(parameters=parameters)
+        case [resource_type]:
+            return Search(_type(resource_type), parameters)
+        case [resource_type, "_history"]:
+            return History(_type(resource_type), parameters=parameters)
+        case [resource_type, id]:
+            return Read(_key([resource_type, id]), _etag(request, "ifNoneMatch"), _since(request))
+        case [resource_type, id, "_history"]:
+            return History(_type(resource_type), id, parameters)
+        case [resource_type, id, "_history", version]:
+            return Vread(_key([resource_type, id]), version)
+    raise Invalid("The address is not one for this method", "request.url")
+
+
+def _relative(address: str, base_url: str) -> str:
+    return address.removeprefix(base_url).lstrip("/")
+
+
+def _type(name: str) -> str:
+    if name not in definitions().resource_types:
+        raise Invalid(f"`{name[:64]}` is not a resource type of R4", "request.url")
+    return name
+
+
+def _key(steps: list[str]) -> Key:
+    if not ID.fullmatch(steps[1]):
+        raise Invalid("The id in the address is not a FHIR id", "request.url")
+    return Key(_type(steps[0]), steps[1])
+
+
+def _resource(entry: Resource) -> Resource:
+    resource = entry.get("resource")
+    if not isinstance(resource, dict):
+        raise Invalid("The entry has no resource", "resource")
+    return resource
+
+
+def _if_match(request: Resource) -> str | None:
+    return _etag(request, "ifMatch")
+
+
+def _etag(request: Resource, name: str) -> str | None:
+    if name not in request:
+        return None
+    match = ETAG.fullmatch(str(request[name]))
+    if match is None:
+        raise Invalid(f'`{name}` is not an ETag such as W/"1"', f"request.{name}")
+    return match[1]
+
+
+def _since(request: Resource) -> datetime | None:
+    stated = request.get("ifModifiedSince")
+    return None if stated is None else datetime.fromisoformat(str(stated).replace("Z", "+00:00"))

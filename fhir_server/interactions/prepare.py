@@ -1,0 +1,99 @@
+"""
+From the client's JSON to what will be stored: judged, given its identity, indexed.
+
+The JSON is not rebuilt: each value is written as it was read. Only `id`, `meta.versionId` and
+`meta.lastUpdated` are the server's; the last two are known when the write commits, so the
+text is prepared in three parts with room for them.
+
+https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable
+from fhir_server.r4.interaction import Content
+from fhir_server.r4.resource import Key, Resource, from_text, to_text
+from fhir_server.r4.validation import validate
+from fhir_server.search.entry import Entry
+from fhir_server.search.extraction import extract
+from fhir_server.search.version import Version
+
+Parts = tuple[bytes, bytes, bytes]
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A resource ready to be written; `parts` joined by version number and instant is its text."""
+
+    key: Key
+    resource: Resource
+    parts: Parts
+    entry: Entry
+
+    def proposed(self) -> Version:
+        """The version it would become, for judging whether it may."""
+        return Version(self.key, 0, _EPOCH, b"", self.entry, "")
+
+    def in_compartments_of(self, patients: tuple[str, ...]) -> Prepared:
+        """The same, also in the compartments of these patients."""
+        together = tuple(dict.fromkeys((*self.entry.patients, *patients)))
+        return replace(self, entry=replace(self.entry, patients=together))
+
+
+def parsed(content: Content) -> Resource:
+    """The resource of a request. Raises Invalid when its text is no JSON object."""
+    return from_text(content) if isinstance(content, bytes) else content
+
+
+def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: int) -> Prepared:
+    """
+    Judge `resource` and make it ready to be stored as `key`.
+
+    Raises Invalid when it is not of the type that was addressed, Unprocessable with each
+    broken rule, TooLarge beyond `resource_bytes_max`.
+    """
+    if resource.get("resourceType") != key.type:
+        raise Invalid(f"The body is not a {key.type}", "resourceType")
+    issues = validate(resource)
+    if any(issue.severity in ("error", "fatal") for issue in issues):
+        raise Unprocessable(f"The {key.type} breaks rules of FHIR R4", issues=issues)
+    parts = with_identity(resource, key.id)
+    size = sum(map(len, parts))
+    if size > resource_bytes_max:
+        raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
+    return Prepared(key, resource, parts, extract(resource, key, base_url=base_url))
+
+
+def with_identity(resource: Resource, id: str) -> Parts:
+    """The JSON text around the version number and the instant; client's members keep their order."""
+    before: list[bytes] = []
+    after: list[bytes] = []
+    meta: dict[str, Any] = dict(resource.get("meta") or {})
+    for name in ("versionId", "lastUpdated", "_versionId", "_lastUpdated"):
+        meta.pop(name, None)
+    members = before
+    for name, value in resource.items():
+        if name == "resourceType":
+            members.append(b'"resourceType":' + to_text(value))
+            if "id" not in resource:
+                members.append(b'"id":' + to_text(id))
+            if "meta" not in resource and "id" not in resource:
+                members = after
+        elif name == "id":
+            members.append(b'"id":' + to_text(id))
+            if "meta" not in resource:
+                members = after
+        elif name == "meta":
+            members = after
+        else:
+            members.append(to_text(name) + b":" + to_text(value))
+    opened = to_text(meta)[:-1] + (b"," if meta else b"")
+    head = b"{" + b",".join([*before, b'"meta":' + opened + b'"versionId":"'])
+    tail = b'"' + b",".join([b"}", *after]) + b"}"
+    return head, b'","lastUpdated":"', tail

@@ -1,0 +1,59 @@
+"""
+update: the new state of a resource, created when its id is new.
+
+A caller who is confined to a compartment may not choose ids: for them a hidden id and an
+unused one answer alike. An update that says what is already stored makes no new version.
+
+https://hl7.org/fhir/R4/http.html#update
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fhir_server.interactions.access import Access, not_known
+from fhir_server.interactions.prepare import Prepared
+from fhir_server.r4.errors import VersionConflict
+from fhir_server.r4.resource import Key
+from fhir_server.search.version import Version, instant
+from fhir_server.store.writer import Change, Write
+
+
+def update(prepared: Prepared, access: Access, if_match: str | None) -> Write:
+    """
+    The write of `prepared` over whatever is current when it commits.
+
+    Raises Forbidden when the new state is not the caller's to make. The judge raises NotFound
+    when the caller may not see the resource, VersionConflict when `if_match` is not current.
+    """
+    access.require_admitted(prepared.proposed())
+
+    def judge(current: Version | None, _now: datetime) -> Change | None:
+        if current is not None:
+            access.require_seen(current)
+        elif access.right.confined:
+            raise not_known(prepared.key)
+        require_match(prepared.key, current, if_match)
+        if current is not None and _says_the_same(prepared, current):
+            return None
+        return Change(prepared.parts, prepared.entry, "PUT")
+
+    return Write(prepared.key, judge)
+
+
+def require_match(key: Key, current: Version | None, if_match: str | None) -> None:
+    """Raises VersionConflict unless `if_match` is absent or names the current version."""
+    if if_match is None:
+        return
+    if current is None or current.deleted:
+        raise VersionConflict(f"If-Match names version {if_match}, {key} has no current version")
+    if if_match != str(current.number):
+        raise VersionConflict(f"If-Match names version {if_match}, {key} is at version {current.number}")
+
+
+def _says_the_same(prepared: Prepared, current: Version) -> bool:
+    if current.body is None:
+        return False
+    head, middle, tail = prepared.parts
+    number, moment = str(current.number).encode(), instant(current.last_updated).encode()
+    return current.body == b"".join((head, number, middle, moment, tail))
