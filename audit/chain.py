@@ -105,7 +105,7 @@ def first_break(links: Iterable[Link], after: Head, *, up_to: Head | None = None
     """
     for item in links:
         found = _break_at(item, after)
-        if found is None and up_to is not None and item.position == up_to.position and item.hash != up_to.hash:
+        if found is None and up_to is not None and _contradicts(item, up_to):
             found = "edited"
         if found is not None:
             return Break(after.shard, after.position + 1, found)
@@ -148,7 +148,8 @@ class _Envelope(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 def _envelope(record: Record, shard: str, position: int, previous: bytes) -> _Envelope:
-    assert record.time.tzinfo is not None, "the time of a record has a zone"
+    if record.time.tzinfo is None:
+        raise ValueError("The time of a record has no zone")
     return _Envelope(
         address=record.address,
         client=record.client,
@@ -242,6 +243,10 @@ def _break_at(item: Link, after: Head) -> BreakKind | None:
     if envelope.previous != after.hash.hex():
         return "unlinked"
     return None
+
+
+def _contradicts(item: Link, known: Head) -> bool:
+    return item.position == known.position and item.hash != known.hash
 
 
 _LEAF_PREFIX: Final = b"\x00"

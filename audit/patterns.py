@@ -1,0 +1,159 @@
+"""
+The shape that an AuditEvent has for each interaction, as one table.
+
+Follows the IHE Basic Audit Log Patterns; what BALP does not describe (history, batch,
+transaction, operations, refused credentials, floods) follows the nearest pattern that it does.
+docs/audit.md shows the table in words. Projection and index both read it, so an event always has
+what its index entry says.
+
+https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from audit.record import Outcome, Record, Target
+
+TARGETS_MAX: Final = 64
+"""A record with more targets has events without them: its patients and its query say enough."""
+
+UNAUTHENTICATED: Final = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A Coding; `system` is empty for a word of our own."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What the events of one kind of interaction have in common."""
+
+    type: Code
+    subtypes: tuple[Code, ...]
+    action: str
+    client: Code
+    server: Code
+    user: Code
+    profile: str | None = None
+
+
+OUTCOMES: Final[dict[Outcome, str]] = {"success": "0", "refused": "4", "failed": "8"}
+"""https://hl7.org/fhir/R4/valueset-audit-event-outcome.html: success, minor failure, serious failure."""
+
+PERSON: Final = Code("http://terminology.hl7.org/CodeSystem/audit-entity-type", "1", "Person")
+SYSTEM_OBJECT: Final = Code("http://terminology.hl7.org/CodeSystem/audit-entity-type", "2", "System Object")
+REQUEST_ID: Final = Code(
+    "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType", "XrequestId", ""
+)
+PATIENT_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", "1", "Patient")
+RESOURCE_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", "4", "Domain Resource")
+QUERY_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", "24", "Query")
+
+JTI_URN: Final = "urn:ietf:params:oauth:jti:"
+
+
+Kind = tuple[str, bool, bool]
+"""What decides the pattern: the interaction, whether the caller was not known, whether calls were counted."""
+
+
+def kind_of(record: Record) -> Kind:
+    """The kind of the record's events."""
+    return record.interaction, record.status == UNAUTHENTICATED, record.count > 1
+
+
+@lru_cache(maxsize=256)
+def pattern_of(kind: Kind) -> Pattern:
+    """The pattern of the events of this kind."""
+    interaction, unauthenticated, counted = kind
+    pattern = _PATTERNS.get(interaction) or _other(interaction)
+    if counted:
+        return replace(pattern, type=_SECURITY_ALERT, action="E", profile=None)
+    if unauthenticated:
+        subtypes = (*pattern.subtypes, _LOGIN)
+        return replace(pattern, type=_USER_AUTHENTICATION, subtypes=subtypes, action="E", profile=None)
+    return pattern
+
+
+def targets_shown(record: Record) -> tuple[Target, ...]:
+    """
+    The targets that the record's events name.
+
+    None when there are too many, and none when several targets meet several patients: which
+    belongs to whom is not recorded, and the event of one patient must not name another's data.
+    """
+    targets = record.targets
+    if len(targets) > TARGETS_MAX or (len(targets) > 1 and len(record.patients) > 1):
+        return ()
+    return targets
+
+
+def _other(interaction: str) -> Pattern:
+    """An operation (`$everything`), or something that is no RESTful interaction of FHIR's."""
+    own = Code("", interaction)
+    subtypes = (_interaction("operation"), own) if interaction.startswith("$") else (own,)
+    return Pattern(_REST, subtypes, "E", _SOURCE, _DESTINATION, _RECIPIENT)
+
+
+def _interaction(code: str) -> Code:
+    return Code("http://hl7.org/fhir/restful-interaction", code, code)
+
+
+def _dicom(code: str, display: str) -> Code:
+    return Code("http://dicom.nema.org/resources/ontology/DCM", code, display)
+
+
+def _reading(code: str, profile: str | None = None) -> Pattern:
+    """Data flow from the server to the client."""
+    return Pattern(_REST, (_interaction(code),), "R", _DESTINATION, _SOURCE, _RECIPIENT, profile)
+
+
+def _writing(code: str, action: str, profile: str | None = None) -> Pattern:
+    """Data flow from the client to the server."""
+    return Pattern(_REST, (_interaction(code),), action, _SOURCE, _DESTINATION, _AUTHOR, profile)
+
+
+def _querying(code: str, profile: str | None = None) -> Pattern:
+    """The query flows from the client to the server: DICOM's view, which BALP keeps."""
+    return Pattern(_REST, (_interaction(code),), "E", _SOURCE, _DESTINATION, _RECIPIENT, profile)
+
+
+_REST = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
+_SECURITY_ALERT = _dicom("110113", "Security Alert")
+_USER_AUTHENTICATION = _dicom("110114", "User Authentication")
+_LOGIN = _dicom("110122", "Login")
+_APPLICATION = _dicom("110150", "Application")
+_DESTINATION = _dicom("110152", "Destination Role ID")
+_SOURCE = _dicom("110153", "Source Role ID")
+_CUSTODIAN = Code(
+    "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian", "Custodian"
+)
+_AUTHOR = Code("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "AUT", "author (originator)")
+_RECIPIENT = Code(
+    "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient"
+)
+
+_PATTERNS: Final[dict[str, Pattern]] = {
+    "read": _reading("read", "Read"),
+    "vread": _reading("vread", "Read"),
+    "history-instance": _reading("history-instance"),
+    "history-type": _reading("history-type"),
+    "history-system": _reading("history-system"),
+    "create": _writing("create", "C", "Create"),
+    "update": _writing("update", "U", "Update"),
+    "patch": _writing("patch", "U", "Update"),
+    "delete": Pattern(_REST, (_interaction("delete"),), "D", _APPLICATION, _CUSTODIAN, _AUTHOR, "Delete"),
+    "search": _querying("search", "Query"),
+    "search-type": _querying("search-type", "Query"),
+    "search-system": _querying("search-system", "Query"),
+    "capabilities": _reading("capabilities"),
+    "batch": _writing("batch", "E"),
+    "transaction": _writing("transaction", "E"),
+}
