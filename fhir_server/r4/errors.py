@@ -50,6 +50,7 @@ class FhirError(Exception):
 
     def __init__(self, diagnostics: str, *expression: str, issues: Sequence[Issue] = ()) -> None:
         super().__init__(diagnostics)
+        self.recorded = False
         self.issues: tuple[Issue, ...] = tuple(issues) or (
             Issue("error", self.code, diagnostics, expression),
         )

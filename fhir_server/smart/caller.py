@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fhir_server.smart.scopes import Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Caller:
     """
-    A caller whose token holds.
+    A caller whose token holds; one object per verified token, compared by identity.
 
     `client` is the client_id; `user` a reference (`Practitioner/7`, from fhirUser) or None for
     a system; `patient` the id of the launch context; `purpose` a PurposeOfUse code (`TREAT`);

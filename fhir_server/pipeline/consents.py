@@ -1,0 +1,75 @@
+"""
+The patients' consents as this process knows them, never older than the database's epoch.
+
+The table (consent/table.py) is pure; here it is fed. Each answer about a patient is given as of
+an epoch that was read after the request arrived, so a consent that was revoked before a request
+is never overlooked by it, whichever process took the revocation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from consent.decision import Decision, Requester
+from consent.table import ConsentTable
+from fhir_server.r4.resource import from_text
+from fhir_server.search.predicate import Predicate
+from fhir_server.smart.caller import Caller
+from fhir_server.store.store import Store
+
+Result = TypeVar("Result")
+
+
+class Consents:
+    """Decides for callers, and keeps the table up to date."""
+
+    def __init__(self, table: ConsentTable, store: Store) -> None:
+        self._table = table
+        self._store = store
+        self._refreshing = asyncio.Lock()
+
+    async def as_of(self, epoch: int) -> None:
+        """Make the table at least as new as `epoch`."""
+        if epoch <= self._table.epoch:
+            return
+        async with self._refreshing:
+            if epoch <= self._table.epoch:
+                return
+            changed = await self._store.consents_changed_after(self._table.epoch)
+            self._table.apply(
+                [(v.key.id, None if v.body is None else from_text(v.body)) for v in changed], epoch
+            )
+
+    async def current(self) -> None:
+        """Make the table as new as the database is now."""
+        await self.as_of(await self._store.reader.epoch())
+
+    def decide(self, patients: Sequence[str], caller: Caller, now: datetime) -> Decision:
+        """Do the consents of all these patients let this caller through?"""
+        return self._table.decide(patients, requester(caller), now)
+
+    async def governed(
+        self, caller: Caller, now: datetime, run: Callable[[Predicate], Awaitable[Result]]
+    ) -> Result:
+        """
+        Run a query within what consents leave to `caller`.
+
+        The query and the look at the epoch travel together; when the epoch turns out to have
+        moved, the query is asked again under the newer consents.
+        """
+        while True:
+            restriction = self._table.restriction(requester(caller), now)
+            result, epoch = await asyncio.gather(run(restriction), self._store.reader.epoch())
+            if epoch <= self._table.epoch:
+                return result
+            await self.as_of(epoch)
+
+
+def requester(caller: Caller) -> Requester:
+    """The facts of a caller that a consent can speak of."""
+    user = caller.user or ""
+    own = user.removeprefix("Patient/") if user.startswith("Patient/") else None
+    return Requester(user=caller.user, client=caller.client, patient=own, purpose=caller.purpose)

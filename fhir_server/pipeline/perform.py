@@ -1,0 +1,115 @@
+"""
+`perform`: the spine. Each interaction of each caller comes through here, and nothing else does.
+
+authorize and consent (admission.py), run and release (reading.py, writing.py, querying.py,
+bundling.py), record (trail.py): the record of a write commits with the write; that of
+anything else is durable before the answer is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from audit.record import Record
+from fhir_server.interactions.answers import Answer, Document, NotModified
+from fhir_server.interactions.capabilities import capability_statement
+from fhir_server.pipeline.bundling import run_batch, run_transaction
+from fhir_server.pipeline.querying import run_history, run_search
+from fhir_server.pipeline.reading import run_read, run_vread
+from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.writing import run_write
+from fhir_server.r4.errors import FhirError, Unavailable
+from fhir_server.r4.interaction import (
+    Batch,
+    Capabilities,
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Read,
+    Search,
+    Transaction,
+    Update,
+    Vread,
+)
+from fhir_server.services import Services
+from fhir_server.smart.caller import Caller, Contact
+
+_RECORDED_WITH_THE_WRITE: Final = (Create, Update, Delete, Transaction)
+
+log = structlog.get_logger()
+
+
+async def perform(interaction: Interaction, caller: Caller, contact: Contact, services: Services) -> Answer:
+    """
+    What `interaction` answers to `caller`, its record durable.
+
+    Raises FhirError when it is refused, that too recorded.
+    """
+    if isinstance(interaction, Capabilities):
+        return Document(capability_statement(services.settings.base_url, services.started))
+    started = time.perf_counter()
+    trail = Trail(interaction, caller, contact)
+    status = 500
+    try:
+        async with asyncio.timeout(services.settings.request_seconds_max):
+            answer = await _run(interaction, caller, contact, services, trail)
+        status = 304 if isinstance(answer, NotModified) else 200
+        if not isinstance(interaction, _RECORDED_WITH_THE_WRITE):
+            await services.store.ledger.append(trail.succeeded(status, services.clock()))
+    except FhirError as refusal:
+        status = refusal.status
+        await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
+        raise
+    except TimeoutError as late:
+        status = 503
+        refusal = Unavailable("The request took longer than this server allows")
+        await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
+        raise refusal from late
+    except Exception as bug:
+        await services.store.ledger.append(trail.failed(type(bug).__name__, services.clock()))
+        raise
+    finally:
+        log.info(
+            "interaction",
+            request_id=contact.request_id,
+            client=caller.client,
+            interaction=trail.name,
+            status=status,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            data="patient" if trail.patients else "none",
+        )
+    return answer
+
+
+async def record_refusal(refusal: FhirError, record: Record, services: Services) -> None:
+    """Make the record of a refusal durable, once: an error passes several places on its way out."""
+    if not refusal.recorded:
+        await services.store.ledger.append(record)
+        refusal.recorded = True
+
+
+async def _run(
+    interaction: Interaction, caller: Caller, contact: Contact, services: Services, trail: Trail
+) -> Answer:
+    match interaction:
+        case Read():
+            return await run_read(interaction, caller, services, trail)
+        case Vread():
+            return await run_vread(interaction, caller, services, trail)
+        case Search():
+            return await run_search(interaction, caller, services, trail)
+        case History():
+            return await run_history(interaction, caller, services, trail)
+        case Create() | Update() | Delete():
+            return await run_write(interaction, caller, services, trail)
+        case Batch():
+            return await run_batch(interaction, caller, contact, services, perform)
+        case Transaction():
+            return await run_transaction(interaction, caller, contact, services, trail, perform)
+        case Capabilities():
+            raise AssertionError("capabilities are public and answered above")

@@ -1,0 +1,60 @@
+"""Run and release of read and vread: one version, shown to whom it may be shown."""
+
+from __future__ import annotations
+
+from fhir_server.interactions.access import Access, not_known
+from fhir_server.interactions.answers import Answer, Found
+from fhir_server.interactions.read import read
+from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.trail import Trail
+from fhir_server.policy.redaction import redacted
+from fhir_server.r4.errors import Gone
+from fhir_server.r4.interaction import Read, Vread
+from fhir_server.r4.resource import Key
+from fhir_server.search.version import Version
+from fhir_server.services import Services
+from fhir_server.smart.caller import Caller
+
+VERSION_DIGITS_MAX = 9
+
+
+async def run_read(interaction: Read, caller: Caller, services: Services, trail: Trail) -> Answer:
+    key = interaction.key
+    access = admit(caller, key.type, "r", services.clock(), services)
+    if key.type == "AuditEvent":
+        version = await services.store.ledger.audit_event(key.id)
+        await services.consents.current()
+    else:
+        version, epoch = await services.store.reader.current(key, tokens=access.needs_tokens)
+        await services.consents.as_of(epoch)
+    return read(interaction, release(version, key, access, caller, trail))
+
+
+async def run_vread(interaction: Vread, caller: Caller, services: Services, trail: Trail) -> Answer:
+    key = interaction.key
+    access = admit(caller, key.type, "r", services.clock(), services)
+    if not (interaction.version.isdecimal() and len(interaction.version) <= VERSION_DIGITS_MAX):
+        raise not_known(key)
+    number = int(interaction.version)
+    if key.type == "AuditEvent":
+        version = await services.store.ledger.audit_event(key.id) if number == 1 else None
+    else:
+        version = await services.store.reader.version(key, number)
+    await services.consents.current()
+    return Found(release(version, key, access, caller, trail))
+
+
+def release(
+    version: Version | None, key: Key, access: Access, caller: Caller, trail: Trail
+) -> Version:
+    """
+    The version as it may leave. Raises NotFound when there is none for this caller, Gone when
+    it is a tombstone that the caller may know of.
+    """
+    if version is None:
+        raise not_known(key)
+    trail.shows((version,))
+    access.require_seen(version)
+    if version.deleted:
+        raise Gone(f"{key} was deleted")
+    return redacted(version, access.right)

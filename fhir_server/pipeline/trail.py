@@ -1,0 +1,144 @@
+"""
+The trail of one interaction: what its ledger record will say, gathered while it runs.
+
+A record is made of it once, when the outcome is known: `succeeded`, `refused` or `failed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from audit.record import Outcome, Record, Target
+from fhir_server.r4.errors import FhirError
+from fhir_server.r4.interaction import (
+    Batch,
+    Capabilities,
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Read,
+    Search,
+    Transaction,
+    Update,
+    Vread,
+)
+from fhir_server.search.predicate import And, AnyToken, OfPatients, Or, Predicate
+from fhir_server.search.version import Version
+from fhir_server.smart.caller import Caller, Contact
+
+TARGETS_MAX: Final = 20
+"""More resources than this are known by the query and the patients, not one by one."""
+
+
+class Trail:
+    """Mutable on purpose: it is filled in the order in which things become known."""
+
+    def __init__(self, interaction: Interaction, caller: Caller, contact: Contact) -> None:
+        self.name = name_of(interaction)
+        self._caller = caller
+        self._contact = contact
+        self._query = _query_of(interaction)
+        self._targets: tuple[Target, ...] = _targets_of(interaction)
+        self._patients: dict[str, None] = {}
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patients concerned, as far as is known."""
+        return tuple(self._patients)
+
+    def touches(self, patients: Iterable[str]) -> None:
+        """These patients are concerned, whatever the outcome."""
+        self._patients.update(dict.fromkeys(patients))
+
+    def shows(self, versions: Sequence[Version]) -> None:
+        """These versions are what the interaction is about."""
+        for version in versions:
+            self._patients.update(dict.fromkeys(version.entry.patients))
+        if len(versions) <= TARGETS_MAX:
+            self._targets = tuple(Target(str(version.key), version.number) for version in versions)
+
+    def asks_for(self, predicate: Predicate) -> None:
+        """The patients that a query names are concerned even when nothing is found."""
+        self.touches(_patients_named(predicate))
+
+    def succeeded(self, status: int, now: datetime) -> Record:
+        return self._record("success", status, None, now)
+
+    def refused(self, refusal: FhirError, now: datetime) -> Record:
+        outcome: Outcome = "failed" if refusal.status >= 500 else "refused"
+        return self._record(outcome, refusal.status, type(refusal).__name__, now)
+
+    def failed(self, reason: str, now: datetime) -> Record:
+        return self._record("failed", 500, reason, now)
+
+    def _record(self, outcome: Outcome, status: int, reason: str | None, now: datetime) -> Record:
+        caller = self._caller
+        return Record(
+            time=now,
+            interaction=self.name,
+            outcome=outcome,
+            status=status,
+            request_id=self._contact.request_id,
+            address=self._contact.address,
+            client=caller.client,
+            subject=caller.subject,
+            user=caller.user,
+            purpose=caller.purpose,
+            token_id=caller.token_id,
+            targets=self._targets,
+            patients=tuple(self._patients),
+            query=self._query,
+            reason=reason,
+        )
+
+
+def name_of(interaction: Interaction) -> str:
+    """FHIR's code for it: https://hl7.org/fhir/R4/valueset-system-restful-interaction.html"""
+    match interaction:
+        case Search():
+            return "search-system" if interaction.type is None else "search-type"
+        case History():
+            level = "system" if interaction.type is None else "type" if interaction.id is None else "instance"
+            return f"history-{level}"
+        case _:
+            return type(interaction).__name__.lower()
+
+
+def _targets_of(interaction: Interaction) -> tuple[Target, ...]:
+    match interaction:
+        case Read(key=key) | Update(key=key) | Delete(key=key):
+            return (Target(str(key)),)
+        case Vread(key=key, version=version):
+            return (Target(str(key), int(version) if version.isdecimal() else None),)
+        case History(type=str() as resource_type, id=str() as id):
+            return (Target(f"{resource_type}/{id}"),)
+        case Create() | History() | Search() | Batch() | Transaction() | Capabilities():
+            return ()
+
+
+def _query_of(interaction: Interaction) -> str | None:
+    if isinstance(interaction, Search):
+        return f"{interaction.type or ''}?{urlencode(interaction.parameters)}"
+    if isinstance(interaction, History) and interaction.parameters:
+        return f"_history?{urlencode(interaction.parameters)}"
+    return None
+
+
+def _patients_named(predicate: Predicate) -> Iterator[str]:
+    match predicate:
+        case AnyToken(values=values):
+            for value in values:
+                parameter, _, reference = value.rpartition("|")
+                if reference.startswith("Patient/") and "|" in parameter:
+                    yield reference.removeprefix("Patient/")
+        case OfPatients(ids=ids):
+            yield from ids
+        case And(parts=parts) | Or(parts=parts):
+            for part in parts:
+                yield from _patients_named(part)
+        case _:
+            return

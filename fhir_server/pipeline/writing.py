@@ -1,0 +1,171 @@
+"""
+Run of create, update and delete: judged, admitted, committed together with their record.
+
+`planned` turns one interaction into a write that has not happened yet; a single request
+commits one, a transaction commits many. So an entry of a Bundle can do nothing that its REST
+twin could not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from audit.record import Record
+from fhir_server.interactions.access import Access
+from fhir_server.interactions.answers import Answer, Removed, Written
+from fhir_server.interactions.create import create
+from fhir_server.interactions.delete import delete
+from fhir_server.interactions.entries import within
+from fhir_server.interactions.prepare import Prepared, parsed, prepare
+from fhir_server.interactions.update import update
+from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.trail import Trail
+from fhir_server.r4.errors import FhirError, Invalid, MethodNotAllowed
+from fhir_server.r4.interaction import Create, Delete, Update
+from fhir_server.r4.resource import Key, Resource
+from fhir_server.search.version import Version
+from fhir_server.services import Services
+from fhir_server.smart.caller import Caller
+from fhir_server.smart.scopes import Permission
+from fhir_server.store.writer import Change, Unit, Write
+
+Writing = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A write that is admitted and has not happened yet, and the trail of its interaction."""
+
+    interaction: Writing
+    write: Write
+    trail: Trail
+
+    def in_entry(self, index: int) -> Planned:
+        """The same as entry `index` of a Bundle: a refusal while it commits names the entry."""
+        judge = self.write.judge
+
+        def judge_entry(current: Version | None, now: datetime) -> Change | None:
+            try:
+                return judge(current, now)
+            except FhirError as refusal:
+                raise within(refusal, index) from refusal
+
+        return replace(self, write=replace(self.write, judge=judge_entry))
+
+    def answer(self, version: Version) -> Answer:
+        """What the client is told, once `version` is current."""
+        if isinstance(self.interaction, Delete):
+            return Removed(version)
+        return Written(version, created=version.number == 1)
+
+    def record(self, version: Version, now: datetime) -> Record:
+        """The ledger record of the write, made inside the attempt that commits it."""
+        self.trail.shows((version,))
+        answer = self.answer(version)
+        status = 204 if isinstance(answer, Removed) else 201 if version.number == 1 else 200
+        return self.trail.succeeded(status, now)
+
+
+async def run_write(interaction: Writing, caller: Caller, services: Services, trail: Trail) -> Answer:
+    access = admit_write(interaction, caller, services)
+    await services.consents.current()
+    prepared = prepare_write(interaction, key_for(interaction, services), services)
+    if prepared is not None:
+        prepared = await with_targets_patients(prepared, {}, services)
+    planned = plan(interaction, prepared, access, trail)
+    unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)])
+    (version,) = await services.store.writer.commit(unit)
+    return planned.answer(version)
+
+
+def admit_write(interaction: Writing, caller: Caller, services: Services) -> Access:
+    """
+    What the caller may write of this type.
+
+    Raises Forbidden without a scope for it, MethodNotAllowed for what nobody may write.
+    """
+    match interaction:
+        case Create(type=resource_type):
+            permission: Permission = "c"
+        case Update(key=key):
+            resource_type, permission = key.type, "u"
+        case Delete(key=key):
+            resource_type, permission = key.type, "d"
+    if resource_type == "AuditEvent":
+        raise MethodNotAllowed("AuditEvents are written by the server alone")
+    return admit(caller, resource_type, permission, services.clock(), services)
+
+
+def key_for(interaction: Writing, services: Services) -> Key:
+    """The key the interaction writes: addressed by the client, or new for a create."""
+    if isinstance(interaction, Create):
+        return Key(interaction.type, services.new_id())
+    return interaction.key
+
+
+def prepare_write(interaction: Writing, key: Key, services: Services) -> Prepared | None:
+    """The content of a create or update, ready to be stored; None for a delete."""
+    if isinstance(interaction, Delete):
+        return None
+    return prepare_resource(parsed(interaction.content), interaction, key, services)
+
+
+def prepare_resource(
+    resource: Resource, interaction: Create | Update, key: Key, services: Services
+) -> Prepared:
+    """As `prepare`; an update's body must carry the id it is put under."""
+    if isinstance(interaction, Update) and resource.get("id") != key.id:
+        raise Invalid("The id in the body is not the id in the address", f"{key.type}.id")
+    settings = services.settings
+    return prepare(resource, key, base_url=settings.base_url, resource_bytes_max=settings.resource_bytes_max)
+
+
+def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail: Trail) -> Planned:
+    """The write, judged as far as it can be before it commits. Raises Forbidden."""
+    if prepared is not None:
+        trail.touches(prepared.entry.patients)
+    match interaction:
+        case Delete(key=key, if_match=if_match):
+            return Planned(interaction, delete(key, access, if_match), trail)
+        case Update(if_match=if_match):
+            assert prepared is not None, "an update has content"
+            return Planned(interaction, update(prepared, access, if_match), trail)
+        case Create():
+            assert prepared is not None, "a create has content"
+            return Planned(interaction, create(prepared, access), trail)
+
+
+async def with_targets_patients(
+    prepared: Prepared, together: dict[str, tuple[str, ...]], services: Services
+) -> Prepared:
+    """
+    A Provenance or Binary belongs where what it is about belongs.
+
+    `together` has the patients of resources that are written in the same transaction, by
+    reference; those of others are looked up.
+    """
+    references = _followed(prepared.resource)
+    if not references:
+        return prepared
+    elsewhere = [_key(reference) for reference in references if reference not in together]
+    stored = await services.store.reader.currents([key for key in elsewhere if key is not None])
+    patients = [id for reference in references for id in together.get(reference, ())]
+    patients += [id for version in stored.values() for id in version.entry.patients]
+    return prepared.in_compartments_of(tuple(patients)) if patients else prepared
+
+
+def _followed(resource: Resource) -> list[str]:
+    match resource["resourceType"]:
+        case "Provenance":
+            listed = resource.get("target", ())
+        case "Binary":
+            listed = [resource.get("securityContext", {})]
+        case _:
+            return []
+    return [target["reference"] for target in listed if "reference" in target]
+
+
+def _key(reference: str) -> Key | None:
+    parts = reference.split("/")
+    return Key(parts[0], parts[1]) if len(parts) in (2, 4) and ":" not in parts[0] else None

@@ -1,0 +1,76 @@
+"""
+The settings of one process: read once, frozen, from the command line and the environment.
+
+Each can be given as `FHIR_SERVER_<NAME>`; docs/settings.md is made from this file. No setting
+turns a stage of the pipeline off.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Names end in their unit; a limit ends in `_max`."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_SERVER_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded database and of the secret.")
+    mongodb_url: str | None = Field(
+        None, description="A replica set to use instead of the embedded mongod."
+    )
+    mongodb_database: str = Field("fhir", description="Name of the database.")
+    mongodb_cache_bytes: int = Field(
+        1 << 30, gt=1 << 28, description="Cache of the embedded mongod, in bytes."
+    )
+    secret: str | None = Field(
+        None,
+        description="What wraps the signing keys: 64 hexadecimal digits. Without it, `secret` in the data folder.",
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port for HTTP; 0 takes a free one.")
+    base_url: str = Field(
+        "http://127.0.0.1:8080/fhir",
+        description="What links, Location, fullUrl and the audience of tokens are made from.",
+    )
+    behind_proxy: bool = Field(
+        False, description="TLS is ended by a proxy in front: listening beyond loopback is allowed."
+    )
+    tls_cert: Path | None = Field(None, description="Certificate chain, PEM.")
+    tls_key: Path | None = Field(None, description="Private key of the certificate, PEM.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that serve the port.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose scripts may call the API, as a JSON list."
+    )
+
+    mllp_port: int | None = Field(None, ge=0, le=65535, description="Port for HL7 v2 over MLLP; none: off.")
+    mllp_host: str = Field("127.0.0.1", description="Address to listen on for MLLP.")
+    mllp_message_bytes_max: int = Field(16 << 20, gt=0, description="The largest HL7 v2 message.")
+    mllp_connections_max: int = Field(200, gt=0, description="MLLP connections at once.")
+    hl7v2_time_zone: str = Field("UTC", description="Zone of HL7 v2 times that state none.")
+
+    body_bytes_max: int = Field(64 << 20, gt=0, description="The largest request body.")
+    resource_bytes_max: int = Field(
+        8 << 20, gt=0, le=14 << 20, description="The largest resource, as JSON text."
+    )
+    bundle_entries_max: int = Field(25_000, gt=0, description="Entries in a batch or transaction.")
+    page_size_default: int = Field(50, gt=0, description="Matches on a page without `_count`.")
+    page_size_max: int = Field(1_000, gt=0, description="The largest `_count` honoured.")
+    includes_max: int = Field(5_000, gt=0, description="Included resources on one page.")
+    sort_matches_max: int = Field(
+        10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
+    )
+    request_seconds_max: float = Field(120.0, gt=0, description="Time for one request.")
+    query_seconds_max: float = Field(30.0, gt=0, description="Time for one query of the database.")
+    connections_max: int = Field(2_000, gt=0, description="HTTP connections at once, per process.")
+    drain_seconds_max: float = Field(20.0, gt=0, description="Time for requests under way when stopping.")
+    refusals_per_second_max: int = Field(
+        20, gt=0, description="Refused unauthenticated calls of one address before they are slowed."
+    )
+    consent_base_policy: str = Field(
+        "basic", description="What holds for a patient without a Consent: see docs/consent.md."
+    )
