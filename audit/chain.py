@@ -15,6 +15,7 @@ https://www.rfc-editor.org/rfc/rfc8785, https://www.rfc-editor.org/rfc/rfc6962#s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,8 +68,14 @@ class Unreadable(ValueError):
 
 
 def genesis(shard: str) -> bytes:
-    """What the first link of a shard names as its predecessor; never the hash of any payload."""
-    return sha256(_GENESIS_PREFIX + shard.encode()).digest()
+    """
+    What the first link of a shard names as its predecessor; never the hash of any payload.
+
+    Raises ValueError when `shard` cannot be part of an AuditEvent's id.
+    """
+    if not _SHARD.fullmatch(shard):
+        raise ValueError("The name of a shard has 1 to 36 letters, digits and hyphens")
+    return start_of(shard).hash
 
 
 def link(record: Record, *, shard: str, position: int, previous: bytes) -> Link:
@@ -90,6 +97,16 @@ def record_of(payload: bytes) -> Record:
     return _record(_read(payload))
 
 
+def link_of(payload: bytes) -> Link:
+    """
+    The link that `payload` alone describes, its hash computed.
+
+    Raises Unreadable when it is not a payload of ours.
+    """
+    envelope = _read(payload)
+    return Link(envelope.shard, envelope.position, payload, sha256(_LEAF_PREFIX + payload).digest())
+
+
 def head_of(last: Link) -> Head:
     """The place that `last` marks, to be kept elsewhere or continued from."""
     return Head(last.shard, last.position, last.hash)
@@ -104,7 +121,7 @@ def first_break(links: Iterable[Link], after: Head, *, up_to: Head | None = None
     it and have its hash there.
     """
     for item in links:
-        found = _break_at(item, after)
+        found = flaw_of(item, after)
         if found is None and up_to is not None and _contradicts(item, up_to):
             found = "edited"
         if found is not None:
@@ -115,9 +132,28 @@ def first_break(links: Iterable[Link], after: Head, *, up_to: Head | None = None
     return None
 
 
+def flaw_of(item: Link, after: Head) -> BreakKind | None:
+    """Why `item` is not the link that follows `after`; None when it is."""
+    if sha256(_LEAF_PREFIX + item.payload).digest() != item.hash:
+        return "edited"
+    try:
+        envelope = _read(item.payload)
+    except Unreadable:
+        return "unreadable"
+    if (envelope.shard, envelope.position) != (item.shard, item.position) or item.shard != after.shard:
+        return "relabelled"
+    if item.position > after.position + 1:
+        return "missing"
+    if item.position <= after.position:
+        return "out-of-order"
+    if envelope.previous != after.hash.hex():
+        return "unlinked"
+    return None
+
+
 def start_of(shard: str) -> Head:
-    """The head before the first link."""
-    return Head(shard, 0, genesis(shard))
+    """The head before the first link of a shard, whatever its name."""
+    return Head(shard, 0, sha256(_GENESIS_PREFIX + shard.encode("utf-8", "replace")).digest())
 
 
 class _Target(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -227,28 +263,11 @@ def _read(payload: bytes) -> _Envelope:
     return envelope
 
 
-def _break_at(item: Link, after: Head) -> BreakKind | None:
-    if sha256(_LEAF_PREFIX + item.payload).digest() != item.hash:
-        return "edited"
-    try:
-        envelope = _read(item.payload)
-    except Unreadable:
-        return "unreadable"
-    if (envelope.shard, envelope.position) != (item.shard, item.position) or item.shard != after.shard:
-        return "relabelled"
-    if item.position > after.position + 1:
-        return "missing"
-    if item.position <= after.position:
-        return "out-of-order"
-    if envelope.previous != after.hash.hex():
-        return "unlinked"
-    return None
-
-
 def _contradicts(item: Link, known: Head) -> bool:
     return item.position == known.position and item.hash != known.hash
 
 
+_SHARD: Final = re.compile(r"[A-Za-z0-9-]{1,36}")
 _LEAF_PREFIX: Final = b"\x00"
 _GENESIS_PREFIX: Final = b"audit ledger shard\x00"
 _encode = msgspec.json.Encoder().encode

@@ -14,13 +14,12 @@ https://hl7.org/fhir/R4/auditevent.html#search
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
 
 from audit.patterns import (
-    JTI_URN,
     OUTCOMES,
     PATIENT_ROLE,
     PERSON,
@@ -30,8 +29,11 @@ from audit.patterns import (
     SYSTEM_OBJECT,
     Code,
     Kind,
+    data_type,
     kind_of,
     pattern_of,
+    person_of,
+    policy_of,
     targets_shown,
 )
 from audit.record import Outcome, Record
@@ -53,78 +55,70 @@ def tokens_of(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def entries_of(record: Record) -> tuple[Entry, ...]:
-    """The index entry of each event of the record, in the order of projection."""
+    """
+    The index entry of each event of the record, in the order of projection.
+
+    An event is in the compartments of the patients that its `patient` parameter finds.
+    """
     plain = _plain(record, has_patient=bool(record.patients))
-    events: list[tuple[str, ...]] = [(patient,) for patient in record.patients] or [()]
     milliseconds = (record.time - _EPOCH) // _MILLISECOND
     recorded = Range("AuditEvent|date", milliseconds * 1000, milliseconds * 1000 + 999)
+    events = [[f"Patient/{patient}"] for patient in record.patients] or [[]]
     return tuple(
         Entry(
-            tokens=("AuditEvent", *_indexed(record, [f"Patient/{patient}" for patient in patients]), *plain),
+            tokens=("AuditEvent", *_indexed(record, patients), *plain),
             ranges=(recorded,),
-            patients=patients,
+            patients=tuple(person.removeprefix("Patient/") for person in _persons(record, patients)),
             clinical_date=recorded.low,
         )
         for patients in events
     )
 
 
-def policy_of(token_id: str) -> str:
-    """The token that authorized an event, as the URI that stands in `agent.policy`."""
-    if token_id.isascii() and token_id.replace("-", "").isalnum():
-        return JTI_URN + token_id
-    return JTI_URN + quote(token_id, safe="-._~:", errors="replace")
-
-
 def _indexed(record: Record, patients: list[str]) -> tuple[str, ...]:
-    touched = [target.reference for target in targets_shown(record)]
-    persons = [reference for reference in touched if reference.startswith("Patient/")]
-    agents = []
-    if record.user is not None:
-        agents.append(record.user)
-        if record.user.startswith("Patient/"):
-            persons.append(record.user)
-    if record.client is not None:
-        agents.append(record.client)
-    tokens = [f"AuditEvent|patient|{escape(reference)}" for reference in dict.fromkeys(patients + persons)]
-    tokens += [f"AuditEvent|agent|{escape(agent)}" for agent in agents]
-    tokens += [f"AuditEvent|entity|{escape(reference)}" for reference in dict.fromkeys(patients + touched)]
+    entities = dict.fromkeys([*patients, *(target.reference for target in targets_shown(record))])
+    tokens = [f"AuditEvent|patient|{escape(person)}" for person in _persons(record, patients)]
+    tokens += [f"AuditEvent|agent|{escape(agent)}" for agent in (person_of(record), record.client) if agent]
+    tokens += [f"AuditEvent|entity|{escape(entity)}" for entity in entities]
     return tuple(tokens)
 
 
+def _persons(record: Record, patients: list[str]) -> Iterable[str]:
+    """Each Patient that an event of these patients names: as concerned, as touched, as the user."""
+    user = person_of(record) or ""
+    named = [target.reference for target in targets_shown(record)]
+    others = [reference for reference in (*named, user) if reference.startswith("Patient/")]
+    return dict.fromkeys([*patients, *others]) if others else patients
+
+
 def _plain(record: Record, *, has_patient: bool) -> tuple[str, ...]:
+    targets = targets_shown(record)
     tokens = [f"AuditEvent|address|{escape(record.address.lower())}"] if record.address else []
-    if record.client is not None:
+    if record.client:
         tokens.append(f"AuditEvent|altid|{escape(record.client)}")
-    if record.subject is not None and record.subject != record.client:
+    if record.subject and record.subject != record.client:
         tokens.append(f"AuditEvent|altid|{escape(record.subject)}")
-    if record.token_id is not None:
+    if record.token_id:
         tokens.append(f"AuditEvent|policy|{policy_of(record.token_id)}")
-    kind = kind_of(record)
-    return (
-        *_shared(kind, record.outcome, has_patient, bool(targets_shown(record)), bool(record.query)),
-        *tokens,
-    )
+    if record.query and targets:
+        tokens += _codings("entity-type", *dict.fromkeys(data_type(record, target) for target in targets))
+    parts = (has_patient, bool(targets), bool(record.query))
+    return (*_shared(kind_of(record), record.outcome, parts), *tokens)
 
 
 @lru_cache(maxsize=1024)
-def _shared(
-    kind: Kind,
-    outcome: Outcome,
-    has_patient: bool,  # noqa: FBT001 - the key of a cache
-    has_data: bool,  # noqa: FBT001
-    has_query: bool,  # noqa: FBT001
-) -> tuple[str, ...]:
-    """What many records have in common."""
+def _shared(kind: Kind, outcome: Outcome, parts: tuple[bool, bool, bool]) -> tuple[str, ...]:
+    """What many records have in common; `parts` are whether there is a patient, a target, a query."""
+    has_patient, has_target, has_query = parts
     pattern = pattern_of(kind)
     types = [REQUEST_ID]
     roles = []
     if has_patient:
         types.append(PERSON)
         roles.append(PATIENT_ROLE)
-    if has_data or has_query:
+    if has_target or has_query:
         types.append(SYSTEM_OBJECT)
-    if has_data:
+    if has_target:
         roles.append(RESOURCE_ROLE)
     if has_query:
         roles.append(QUERY_ROLE)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 from audit.record import Outcome, Record, Target
 
@@ -57,8 +58,6 @@ PATIENT_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", 
 RESOURCE_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", "4", "Domain Resource")
 QUERY_ROLE: Final = Code("http://terminology.hl7.org/CodeSystem/object-role", "24", "Query")
 
-JTI_URN: Final = "urn:ietf:params:oauth:jti:"
-
 
 Kind = tuple[str, bool, bool]
 """What decides the pattern: the interaction, whether the caller was not known, whether calls were counted."""
@@ -67,6 +66,31 @@ Kind = tuple[str, bool, bool]
 def kind_of(record: Record) -> Kind:
     """The kind of the record's events."""
     return record.interaction, record.status == UNAUTHENTICATED, record.count > 1
+
+
+def person_of(record: Record) -> str | None:
+    """The user behind the client: a reference where one is known, else the token's subject."""
+    if record.user:
+        return record.user
+    return record.subject if record.subject and record.subject != record.client else None
+
+
+def data_type(record: Record, target: Target) -> Code:
+    """
+    The entity type of a target.
+
+    Beside a query it is the resource's type, because BALP keeps `System Object` for the query.
+    """
+    if record.query:
+        return Code("http://hl7.org/fhir/resource-types", target.reference.partition("/")[0])
+    return SYSTEM_OBJECT
+
+
+def policy_of(token_id: str) -> str:
+    """The token that authorized an event, as the URI that stands in `agent.policy`."""
+    if token_id.isascii() and token_id.replace("-", "").isalnum():
+        return _JTI + token_id
+    return _JTI + quote(token_id, safe="-._~:", errors="replace")
 
 
 @lru_cache(maxsize=256)
@@ -125,6 +149,7 @@ def _querying(code: str, profile: str | None = None) -> Pattern:
     return Pattern(_REST, (_interaction(code),), "E", _SOURCE, _DESTINATION, _RECIPIENT, profile)
 
 
+_JTI = "urn:ietf:params:oauth:jti:"
 _REST = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
 _SECURITY_ALERT = _dicom("110113", "Security Alert")
 _USER_AUTHENTICATION = _dicom("110114", "User Authentication")

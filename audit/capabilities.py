@@ -1,0 +1,27 @@
+"""
+What can be asked of the audit log by search, and what cannot, and why.
+
+The two tables together are all search parameters that R4 defines for AuditEvent. A parameter
+outside `SEARCHABLE` is refused rather than answered with silence, and the CapabilityStatement
+lists those inside it alone.
+
+https://hl7.org/fhir/R4/auditevent.html#search
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from audit.index import INDEXED, PLAIN
+
+SEARCHABLE: Final = INDEXED | PLAIN | {"date", "_id", "_lastUpdated"}
+"""The search parameters of AuditEvent that work."""
+
+UNSEARCHABLE: Final = {
+    "agent-name": "names of people are not recorded, only their references",
+    "agent-role": "roles are not part of a token yet, so none is recorded",
+    "entity-name": "names of resources and people are not recorded",
+    "site": "the same in each event of this server",
+    "source": "the same in each event of this server",
+}
+"""The other search parameters of AuditEvent, each with the reason."""
