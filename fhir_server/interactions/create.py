@@ -11,7 +11,7 @@ from datetime import datetime
 from fhir_server.interactions.access import Access
 from fhir_server.interactions.prepare import Prepared
 from fhir_server.search.version import Version
-from fhir_server.store.writer import Change, Write
+from fhir_server.store.unit import Change, Write
 
 
 def create(prepared: Prepared, access: Access) -> Write:

@@ -12,7 +12,7 @@ from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.update import require_match
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
-from fhir_server.store.writer import Change, Write
+from fhir_server.store.unit import Change, Write
 
 
 def delete(key: Key, access: Access, if_match: str | None) -> Write:

@@ -16,7 +16,7 @@ from fhir_server.interactions.prepare import Prepared
 from fhir_server.r4.errors import VersionConflict
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version, instant
-from fhir_server.store.writer import Change, Write
+from fhir_server.store.unit import Change, Write
 
 
 def update(prepared: Prepared, access: Access, if_match: str | None) -> Write:

@@ -38,7 +38,7 @@ from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
 from fhir_server.services import Services
 from fhir_server.smart.caller import Caller, Contact
-from fhir_server.store.writer import Unit
+from fhir_server.store.unit import Unit
 
 Perform = Callable[[Interaction, Caller, Contact, Services], Awaitable[Answer]]
 

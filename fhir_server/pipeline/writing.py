@@ -28,7 +28,7 @@ from fhir_server.search.version import Version
 from fhir_server.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
-from fhir_server.store.writer import Change, Unit, Write
+from fhir_server.store.unit import Change, Unit, Write
 
 Writing = Create | Update | Delete
 

@@ -1,0 +1,158 @@
+"""
+The FHIR API as one plain ASGI application: from a request to an interaction and back.
+
+Plain, because each request passes here: no framework stands between the socket and the
+pipeline. What is refused before the pipeline is reached is recorded here, so that each request
+outside the public list leaves a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import MutableMapping
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+
+from audit.record import Record
+from fhir_server.api.flood import Flood
+from fhir_server.api.metrics import Metrics
+from fhir_server.api.request import Receive, Request
+from fhir_server.api.response import Response, Send, refuse, render
+from fhir_server.api.routes import DISCOVERY, PUBLIC, find
+from fhir_server.interactions.answers import Answer, Document
+from fhir_server.interactions.capabilities import capability_statement
+from fhir_server.pipeline.perform import perform, record_refusal
+from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
+from fhir_server.r4.resource import to_text
+from fhir_server.services import Services
+from fhir_server.smart.caller import Caller, Contact
+from fhir_server.smart.discovery import smart_configuration
+
+log = structlog.get_logger()
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+
+
+class Fhir:
+    """An ASGI application for the addresses below the base path."""
+
+    def __init__(self, services: Services, metrics: Metrics, base_path: str) -> None:
+        self._services = services
+        self._metrics = metrics
+        self._base_path = base_path
+        self._flood = Flood(services.settings.refusals_per_second_max)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
+        method: str = scope["method"]
+        with self._metrics.request(method) as measured:
+            response = await self._respond(scope, receive, contact)
+            measured.status = response.status
+        await response.send(send, request_id=contact.request_id, without_body=method == "HEAD")
+
+    async def _respond(
+        self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact
+    ) -> Response:
+        caller: Caller | None = None
+        path = scope["path"][len(self._base_path) :].strip("/")
+        try:
+            request = Request(scope, receive, self._services.settings.body_bytes_max)
+            if path in PUBLIC:
+                return self._public(path, request)
+            caller = self._authenticate(request)
+            route, steps = find(request.method, path)
+            request.require_json_accepted()
+            interaction = await route.build(request, steps)
+            answer: Answer = await perform(interaction, caller, contact, self._services)
+            return render(answer, self._services.settings.base_url, request.prefer.get("return"))
+        except FhirError as refusal:
+            return await self._refused(refusal, scope["method"], caller, contact)
+        except Exception as bug:  # The outermost place: a bug becomes a 500 that says nothing.
+            log.error("bug", request_id=contact.request_id, exc_info=bug)
+            return refuse(_Bug(f"Something broke; the log knows it as {contact.request_id}"))
+
+    def _public(self, path: str, request: Request) -> Response:
+        """What anybody may know, and nobody's access to which is recorded."""
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address, which has GET")
+        if path == DISCOVERY:
+            return Response(200, [], to_text(smart_configuration()), b"application/json")
+        request.require_json_accepted()
+        services = self._services
+        statement = capability_statement(services.settings.base_url, services.started)
+        return render(Document(statement), services.settings.base_url, None)
+
+    def _authenticate(self, request: Request) -> Caller:
+        scheme, _, token = (request.header("authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("An access token is needed: Authorization: Bearer")
+        return self._services.tokens.verify(token.strip(), now=int(self._services.clock().timestamp()))
+
+    async def _refused(
+        self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact
+    ) -> Response:
+        if isinstance(refusal, Unauthenticated) and self._flood.is_too_many(contact.address, route):
+            return refuse(TooMany("Too many refused calls from this address"))
+        record = self._record(refusal, route, caller, contact)
+        try:
+            await record_refusal(refusal, record, self._services)
+        except FhirError as unavailable:
+            return refuse(unavailable)
+        return refuse(refusal)
+
+    def _record(self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact) -> Record:
+        """What is known of a request that never became an interaction."""
+        return Record(
+            time=self._services.clock(),
+            interaction="login" if isinstance(refusal, Unauthenticated) else "request",
+            outcome="refused" if refusal.status < 500 else "failed",
+            status=refusal.status,
+            request_id=contact.request_id,
+            address=contact.address,
+            client=caller.client if caller else None,
+            subject=caller.subject if caller else None,
+            user=caller.user if caller else None,
+            purpose=caller.purpose if caller else None,
+            token_id=caller.token_id if caller else None,
+            reason=f"{route} {type(refusal).__name__}",
+        )
+
+    async def count_refusals(self) -> None:
+        """Once a second, for ever: write down what was only counted."""
+        while True:
+            await asyncio.sleep(1)
+            await self.write_counted_refusals()
+
+    async def write_counted_refusals(self) -> None:
+        for address, route, number in self._flood.turn():
+            record = Record(
+                time=self._services.clock(),
+                interaction="login",
+                outcome="refused",
+                status=TooMany.status,
+                request_id=str(uuid4()),
+                address=address,
+                reason=f"{route} TooMany",
+                count=number,
+            )
+            try:
+                await self._services.store.ledger.append(record)
+            except FhirError as unavailable:
+                log.warning("refusals_not_recorded", count=number, reason=type(unavailable).__name__)
+
+
+class _Bug(FhirError):
+    """Not a refusal: we broke."""
+
+    status, code = 500, "exception"
+
+
+def _request_id(scope: MutableMapping[str, Any]) -> str:
+    """The client's own id for the request where it is a plain word, else one of ours."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return str(uuid4())

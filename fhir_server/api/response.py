@@ -1,0 +1,112 @@
+"""
+Answers and refusals as HTTP: status, headers, body.
+
+https://hl7.org/fhir/R4/http.html#general
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any, Final
+
+from fhir_server.interactions.answers import (
+    Answer,
+    Bundled,
+    Document,
+    Found,
+    NotModified,
+    Removed,
+    Written,
+)
+from fhir_server.interactions.bundles import location, operation_outcome
+from fhir_server.r4.errors import FhirError, Issue, TooMany, Unauthenticated, Unavailable
+from fhir_server.r4.resource import to_text
+from fhir_server.search.version import Version
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_ALWAYS: Final[Headers] = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`body` may be empty; then no content type is sent."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    content_type: bytes = b"application/fhir+json; charset=utf-8"
+
+    async def send(self, send: Send, *, request_id: str, without_body: bool) -> None:
+        headers = [
+            *_ALWAYS,
+            (b"x-request-id", request_id.encode()),
+            *self.headers,
+        ]
+        if self.status not in (204, 304):
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        if self.body:
+            headers.append((b"content-type", self.content_type))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if without_body else self.body})
+
+
+def render(answer: Answer, base_url: str, prefer_return: str | None) -> Response:
+    """The response to an interaction that was allowed."""
+    match answer:
+        case Found(version=version):
+            assert version.body is not None, "a tombstone is refused with Gone"
+            return Response(200, _state(version), version.body)
+        case NotModified(version=version):
+            return Response(304, _state(version), b"")
+        case Written(version=version, created=created):
+            return _written(version, base_url, prefer_return, created=created)
+        case Removed(version=version):
+            return Response(204, [] if version is None else [(b"etag", version.etag.encode())], b"")
+        case Bundled(body=body):
+            return Response(200, [], body)
+        case Document(resource=resource):
+            return Response(200, [], to_text(resource))
+
+
+def refuse(refusal: FhirError) -> Response:
+    """The response to an interaction that was refused: an OperationOutcome."""
+    headers: Headers = []
+    if isinstance(refusal, Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(refusal, TooMany | Unavailable):
+        headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+    return Response(refusal.status, headers, to_text(operation_outcome(refusal.issues)))
+
+
+def _written(version: Version, base_url: str, prefer_return: str | None, *, created: bool) -> Response:
+    headers = _state(version)
+    headers.append((b"location", location(base_url, version).encode()))
+    status = 201 if created else 200
+    if prefer_return == "minimal":
+        return Response(status, headers, b"")
+    if prefer_return == "OperationOutcome":
+        told = "created" if created else "updated"
+        issue = Issue("information", "informational", f"{version.key} was {told}")
+        return Response(status, headers, to_text(operation_outcome((issue,))))
+    assert version.body is not None, "a write that is no delete has a body"
+    return Response(status, headers, version.body)
+
+
+def _state(version: Version) -> Headers:
+    return [
+        (b"etag", version.etag.encode()),
+        (b"last-modified", http_date(version.last_updated)),
+    ]
+
+
+def http_date(moment: datetime) -> bytes:
+    """https://www.rfc-editor.org/rfc/rfc9110#name-date-time-formats, whole seconds."""
+    return format_datetime(moment, usegmt=True).encode()

@@ -1,0 +1,164 @@
+"""
+The addresses of the FHIR API, one line each, and what each one names.
+
+A route names an interaction and hands it on; it decides nothing. The table is also what the
+CapabilityStatement's tests and the test that walks all routes read.
+
+https://hl7.org/fhir/R4/http.html#summary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from fhir_server.api.request import Request
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound
+from fhir_server.r4.interaction import (
+    Batch,
+    Create,
+    Delete,
+    History,
+    Interaction,
+    Read,
+    Search,
+    Transaction,
+    Update,
+    Vread,
+)
+from fhir_server.r4.resource import Key, from_text
+
+Build = Callable[[Request, tuple[str, ...]], Awaitable[Interaction]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`template` is relative to the base; `{...}` stands for one step of the path."""
+
+    method: str
+    template: str
+    build: Build
+
+
+async def _read(request: Request, steps: tuple[str, ...]) -> Interaction:
+    return Read(_key(steps), request.if_none_match, request.if_modified_since)
+
+
+async def _vread(_request: Request, steps: tuple[str, ...]) -> Interaction:
+    return Vread(_key(steps), steps[3])
+
+
+async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_header("if-none-exist", "Conditional create is not supported")
+    return Create(_type(steps), await request.content())
+
+
+async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_header("if-none-match", "If-None-Match on an update is not supported")
+    return Update(_key(steps), await request.content(), request.if_match)
+
+
+async def _delete(request: Request, steps: tuple[str, ...]) -> Interaction:
+    return Delete(_key(steps), request.if_match)
+
+
+async def _search(request: Request, steps: tuple[str, ...]) -> Interaction:
+    return Search(_type(steps) if steps else None, request.parameters, request.handling)
+
+
+async def _search_by_post(request: Request, steps: tuple[str, ...]) -> Interaction:
+    resource_type = _type(steps) if len(steps) > 1 else None
+    return Search(resource_type, (*request.parameters, *await request.form()), request.handling)
+
+
+async def _history(request: Request, steps: tuple[str, ...]) -> Interaction:
+    match steps[:-1]:
+        case ():
+            return History(parameters=request.parameters)
+        case (resource_type,):
+            return History(_type((resource_type,)), parameters=request.parameters)
+        case _:
+            key = _key(steps)
+            return History(key.type, key.id, request.parameters)
+
+
+async def _bundle(request: Request, _steps: tuple[str, ...]) -> Interaction:
+    bundle = from_text(await request.content())
+    match bundle.get("resourceType"), bundle.get("type"):
+        case "Bundle", "batch":
+            return Batch(bundle)
+        case "Bundle", "transaction":
+            return Transaction(bundle)
+    raise Invalid("A Bundle of type `batch` or `transaction` was expected", "Bundle.type")
+
+
+ROUTES: Final = (
+    Route("GET", "", _search),
+    Route("POST", "", _bundle),
+    Route("POST", "_search", _search_by_post),
+    Route("GET", "_history", _history),
+    Route("GET", "{type}", _search),
+    Route("POST", "{type}", _create),
+    Route("POST", "{type}/_search", _search_by_post),
+    Route("GET", "{type}/_history", _history),
+    Route("GET", "{type}/{id}", _read),
+    Route("PUT", "{type}/{id}", _update),
+    Route("DELETE", "{type}/{id}", _delete),
+    Route("GET", "{type}/{id}/_history", _history),
+    Route("GET", "{type}/{id}/_history/{vid}", _vread),
+)
+
+DISCOVERY: Final = ".well-known/smart-configuration"
+
+PUBLIC: Final = frozenset({"metadata", DISCOVERY})
+"""Addresses that need no token. Everything else names an interaction that does."""
+
+
+def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+    """
+    The route of a path below the base, and the path's steps.
+
+    Raises NotFound for an address that is none, MethodNotAllowed for a method it does not have.
+    """
+    steps = tuple(unquote(step) for step in path.split("/")) if path else ()
+    shape = tuple(step if step[:1] in ("_", "$") else "{}" for step in steps)
+    routes = _BY_SHAPE.get(shape)
+    if routes is None:
+        raise NotFound("There is nothing at this address")
+    route = routes.get("GET" if method == "HEAD" else method)
+    if route is None:
+        allowed = ", ".join(sorted(routes))
+        raise MethodNotAllowed(f"`{method[:16]}` is not for this address, which has {allowed}")
+    return route, steps
+
+
+def _shape(template: str) -> tuple[str, ...]:
+    if not template:
+        return ()
+    return tuple("{}" if step.startswith("{") else step for step in template.split("/"))
+
+
+_BY_SHAPE: Final[dict[tuple[str, ...], dict[str, Route]]] = {}
+for _route in ROUTES:
+    _BY_SHAPE.setdefault(_shape(_route.template), {})[_route.method] = _route
+
+
+def _type(steps: tuple[str, ...]) -> str:
+    if steps[0] not in definitions().resource_types:
+        raise NotFound(f"`{steps[0][:64]}` is not a resource type of R4")
+    return steps[0]
+
+
+def _key(steps: tuple[str, ...]) -> Key:
+    resource_type, id = _type(steps), steps[1]
+    if not is_id(id):
+        raise NotFound("The id in the address is not a FHIR id")
+    return Key(resource_type, id)
+
+
+def is_id(text: str) -> bool:
+    """https://hl7.org/fhir/R4/datatypes.html#id"""
+    return 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").replace(".", "").isalnum()

@@ -1,0 +1,70 @@
+"""
+Logs are facts: one JSON object a line, with names instead of sentences, never patient data.
+
+A field that is not in `FIELDS` is dropped and named in `dropped`, so that nobody logs a resource
+by accident.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+FIELDS: Final = frozenset(
+    {
+        "event", "level", "time", "process", "request_id", "client", "interaction", "status", "duration_ms",
+        "data", "address", "route", "reason", "error", "count", "path", "port", "pid", "workers", "seconds",
+        "message_id", "control_id", "sender", "code", "attempt", "worker", "version", "url", "name", "signal",
+        "exit_code", "bytes", "connections", "host", "state", "logger", "exception",
+    }
+)  # fmt: skip
+
+
+def configure(process: str) -> None:
+    """Every line of this process goes to standard error as JSON and carries `process`."""
+
+    def only_known(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        unknown = event.keys() - FIELDS
+        if unknown:
+            for name in unknown:
+                del event[name]
+            event["dropped"] = sorted(unknown)
+        event["process"] = process
+        return event
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _exception_without_values,
+            only_known,
+            structlog.processors.JSONRenderer(serializer=_serialized),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format='{"event":"library","logger":"%(name)s"}')
+
+
+def _exception_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Where it broke, by file, line and type: an exception's text may quote the data it broke on."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        frames = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+            trace = trace.tb_next
+        event["exception"] = {"type": type(error).__name__, "frames": frames[-12:]}
+    return event
+
+
+def _serialized(event: EventDict, **_options: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)
