@@ -34,11 +34,22 @@ BANNED_CALLS = {
     "uuid4": "take the id, or a function that makes one, as an argument, so that a run can be repeated",
 }
 
-CALLS_ALLOWED: dict[str, dict[str, str]] = {}
+CALLS_ALLOWED: dict[str, dict[str, str]] = {
+    "os.environ": {
+        "fhir_server/api/metrics.py": "prometheus_client's own switch, set by the supervisor for its workers",
+    },
+    "uuid4": {
+        "fhir_server/api/fhir.py": "an entry point: gives each request the id it is known by",
+    },
+    "print": {
+        "fhir_server/commands": "speaks to a terminal",
+        "fhir_server/cli.py": "speaks to a terminal",
+    },
+}
 
+# A handler of everything that ends in a bare `raise` hides nothing; these do not raise again.
 CATCHING_ALL_ALLOWED: dict[str, str] = {
-    "fhir_server/pipeline.py": "records that the interaction failed, then raises again",
-    "fhir_server/api/errors.py": "a bug becomes 500 with a request id",
+    "fhir_server/api/fhir.py": "the outermost place: a bug becomes a logged 500 that says nothing",
 }
 
 
@@ -93,7 +104,7 @@ def test_each_allowance_is_used(banned: str, place: str) -> None:
     assert used, f"`{banned}` does not stand in {place} any more: take the allowance out of {__name__}"
 
 
-def test_nothing_catches_everything() -> None:
+def test_nothing_catches_everything_to_carry_on() -> None:
     found = [
         f"{path}:{line}: name the exceptions you can answer; a bug shall crash"
         for path in code()
@@ -173,10 +184,15 @@ def _dotted(node: ast.expr) -> str:
 
 def _catches_everything(path: str) -> Iterator[int]:
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ExceptHandler):
+        if isinstance(node, ast.ExceptHandler) and not _raises_again(node):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             if any(kind is None or _dotted(kind) in {"Exception", "BaseException"} for kind in caught):
                 yield node.lineno
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _comments(path: str) -> Iterator[tuple[int, str]]:
