@@ -1,0 +1,153 @@
+"""
+One worker's application: everything put together, started and stopped with the process.
+
+The FHIR API is plain ASGI (api/fhir.py), what is around it is FastAPI's (api/face.py), and
+adapters submit through the same application as anybody else, as a client with a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import MutableMapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.middleware.cors import CORSMiddleware
+
+from consent.decision import BasePolicy
+from consent.table import ConsentTable
+from fhir_server.api.face import face
+from fhir_server.api.fhir import Fhir
+from fhir_server.api.metrics import Metrics
+from fhir_server.api.request import Receive
+from fhir_server.api.response import Send
+from fhir_server.feeds import hl7v2_feed
+from fhir_server.pipeline.consents import Consents
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import FhirError
+from fhir_server.services import Services
+from fhir_server.settings import Settings
+from fhir_server.smart.keys import load_or_create
+from fhir_server.smart.secret import wrapping_secret
+from fhir_server.smart.tokens import Tokens
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.store import Store
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+
+
+def utc_now() -> datetime:
+    """The one clock of the server."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return str(uuid.uuid4())
+
+
+class Application:
+    """An ASGI application with a lifespan; `mllp` is a bound socket when this worker listens for HL7 v2."""
+
+    def __init__(self, settings: Settings, process: str, mllp: socket.socket | None = None) -> None:
+        self._settings = settings
+        self._process = process
+        self._mllp = mllp
+        self._base_path = urlsplit(settings.base_url).path.rstrip("/")
+        self._metrics = Metrics()
+        self._open = AsyncExitStack()
+        self._store: Store | None = None
+        self._fhir: Any = None
+        self._face: Any = face(self._not_ready, self._metrics, settings.base_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] != "http":
+            raise ValueError(f"{scope['type']} is not served")
+        elif self._fhir is not None and _is_below(scope["path"], self._base_path):
+            await self._fhir(scope, receive, send)
+        else:
+            await self._face(scope, receive, send)
+
+    async def start(self) -> Services:
+        """Open the store and begin to work; `stop` undoes it."""
+        settings = self._settings
+        limits = StoreLimits(
+            search_seconds_max=settings.query_seconds_max, sort_matches_max=settings.sort_matches_max
+        )
+        store = await Store.open(
+            settings.mongodb_url or "",
+            settings.mongodb_database,
+            app_name=self._process,
+            limits=limits,
+            clock=utc_now,
+        )
+        self._store = store
+        self._open.push_async_callback(store.close)
+        services = await _services(settings, store)
+        fhir = Fhir(services, self._metrics, self._base_path)
+        counting = asyncio.create_task(fhir.count_refusals())
+        self._open.callback(counting.cancel)
+        self._open.push_async_callback(fhir.write_counted_refusals)
+        self._fhir = _with_cors(fhir, settings.cors_origins)
+        if self._mllp is not None:
+            await self._open.enter_async_context(hl7v2_feed(self, self._mllp, services))
+        return services
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go of everything."""
+        await self._open.aclose()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        log.info("worker_started", process=self._process)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _not_ready(self) -> dict[str, str]:
+        if self._store is None:
+            return {"store": "not open yet"}
+        try:
+            await self._store.ping()
+        except FhirError as away:
+            return {"mongodb": str(away)}
+        return {}
+
+
+async def _services(settings: Settings, store: Store) -> Services:
+    now = utc_now()
+    keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
+    tokens = Tokens(keys, settings.base_url, definitions().resource_types)
+    table = ConsentTable(BasePolicy[settings.consent_base_policy.upper()])
+    services = Services(settings, store, tokens, Consents(table, store), utc_now, new_id, now)
+    await services.consents.current()
+    return services
+
+
+def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=list(origins),
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Accept", "If-Match", "If-None-Match", "Prefer",
+                       "X-Request-Id"],
+        expose_headers=["ETag", "Last-Modified", "Location", "X-Request-Id"],
+    )  # fmt: skip
+
+
+def _is_below(path: str, base: str) -> bool:
+    return path == base or path.startswith(base + "/")
