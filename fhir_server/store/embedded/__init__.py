@@ -1,0 +1,28 @@
+"""
+The embedded database: a real mongod, in the data folder, for as long as it is needed.
+
+    async with running(data_dir) as mongod:     # a server: mongod.url
+    async with joined(data_dir) as url:         # a command, with the server running or stopped
+    await suitable(url)                         # a MongoDB that exists
+
+docs/processes.md describes what is promised.
+"""
+
+from fhir_server.store.embedded.errors import (
+    CannotStart,
+    FolderInUse,
+    MongodMissing,
+    Unsuitable,
+)
+from fhir_server.store.embedded.running import EmbeddedMongod, MongodOptions, joined, running
+
+__all__ = [
+    "CannotStart",
+    "EmbeddedMongod",
+    "FolderInUse",
+    "MongodMissing",
+    "MongodOptions",
+    "Unsuitable",
+    "joined",
+    "running",
+]

@@ -1,0 +1,85 @@
+"""
+A replica set of one member, which is what gives transactions and change streams.
+
+The member's address is the path of the Unix socket. A data folder that was moved has another one:
+mongod then finds itself in no set and waits, until it is told the new address by force.
+
+https://www.mongodb.com/docs/manual/reference/command/replSetReconfig/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from fhir_server.store.embedded.errors import CannotStart
+
+NAME = "fhir"
+NOT_YET_INITIALIZED = 94
+POLL_SECONDS = 0.01
+
+Client = AsyncMongoClient[dict[str, Any]]
+
+
+def url_of(socket: Path) -> str:
+    """The address that clients use: they wait for the primary, and find it again after a restart."""
+    return f"mongodb://{urllib.parse.quote(str(socket), safe='')}/?replicaSet={NAME}"
+
+
+def direct_client(socket: Path, timeout_ms: int) -> Client:
+    """A client for this member itself, whether it is primary or not."""
+    return AsyncMongoClient(
+        f"mongodb://{urllib.parse.quote(str(socket), safe='')}/?directConnection=true",
+        serverSelectionTimeoutMS=timeout_ms,
+        socketTimeoutMS=timeout_ms,
+        maxPoolSize=1,
+    )
+
+
+async def make_primary(client: Client, socket: Path) -> None:
+    """Make the mongod behind `client` the primary of its set, under this address. Waits for it."""
+    try:
+        config = (await client.admin.command("replSetGetConfig"))["config"]
+    except OperationFailure as error:
+        if error.code != NOT_YET_INITIALIZED:
+            raise
+        await client.admin.command("replSetInitiate", {"_id": NAME, "members": [_member(socket)]})
+    else:
+        if [member["host"] for member in config["members"]] != [str(socket)]:
+            await _move(client, config, socket)
+    while True:
+        if (await client.admin.command("hello")).get("isWritablePrimary"):
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _move(client: Client, config: dict[str, Any], socket: Path) -> None:
+    if len(config["members"]) != 1:
+        raise CannotStart(
+            "The data folder holds a member of a larger replica set; "
+            "give that set's address with --mongodb-url"
+        )
+    moved = {
+        **config,
+        "version": config["version"] + 1,
+        "members": [{**config["members"][0], "host": str(socket)}],
+    }
+    await client.admin.command("replSetReconfig", moved, force=True)
+
+
+def _member(socket: Path) -> dict[str, Any]:
+    return {"_id": 0, "host": str(socket)}
+
+
+async def is_healthy(client: Client, seconds_max: float) -> bool:
+    """Whether it answers within the time, and may be written to."""
+    try:
+        hello = await asyncio.wait_for(client.admin.command("hello"), seconds_max)
+    except (PyMongoError, TimeoutError):
+        return False
+    return bool(hello.get("isWritablePrimary"))
