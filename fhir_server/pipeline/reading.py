@@ -6,6 +6,7 @@ from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.answers import Answer, Found
 from fhir_server.interactions.read import read
 from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.auditing import audit_event
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import redacted
 from fhir_server.r4.errors import Gone
@@ -22,7 +23,7 @@ async def run_read(interaction: Read, caller: Caller, services: Services, trail:
     key = interaction.key
     access = admit(caller, key.type, "r", services.clock(), services)
     if key.type == "AuditEvent":
-        version = await services.store.ledger.audit_event(key.id)
+        version = await audit_event(key.id, services)
         await services.consents.current()
     else:
         version, epoch = await services.store.reader.current(key, tokens=access.needs_tokens)
@@ -37,7 +38,7 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
         raise not_known(key)
     number = int(interaction.version)
     if key.type == "AuditEvent":
-        version = await services.store.ledger.audit_event(key.id) if number == 1 else None
+        version = await audit_event(key.id, services) if number == 1 else None
     else:
         version = await services.store.reader.version(key, number)
     await services.consents.current()

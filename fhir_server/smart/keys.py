@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey, OctKey
 
 ALGORITHM: Final = "ES256"
 SECRET_BYTES: Final = 32
-_DOCUMENT: Final = "signing-keys"
+_DOCUMENT: Final = ("signing-keys", "current")
 _WRAPPING: Final = {"alg": "dir", "enc": "A256GCM"}
 
 
@@ -30,11 +30,11 @@ class SecretMismatchError(RuntimeError):
 class State(Protocol):
     """Where the wrapped keys are kept."""
 
-    async def get(self, id: str) -> Mapping[str, Any] | None:
+    async def get(self, kind: str, id: str) -> Mapping[str, Any] | None:
         """The document, or None."""
 
-    async def insert_if_absent(self, id: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The document now stored under `id`: the one given, or the one that was there first."""
+    async def insert(self, kind: str, id: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The document that is there, which is `value` when there was none."""
 
 
 class SigningKeys:
@@ -59,11 +59,11 @@ async def load_or_create(state: State, secret: bytes, now: datetime) -> SigningK
 
     Raises SecretMismatchError when they cannot be unwrapped.
     """
-    document = await state.get(_DOCUMENT)
+    document = await state.get(*_DOCUMENT)
     if document is None:
         key = ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
         wrapped = _wrap({"current": key.kid, "keys": [key.as_dict(private=True)]}, secret)
-        document = await state.insert_if_absent(_DOCUMENT, {"wrapped": wrapped, "made": now})
+        document = await state.insert(*_DOCUMENT, {"wrapped": wrapped, "made": now})
     return _unwrap(document["wrapped"], secret)
 
 

@@ -26,13 +26,13 @@ class StateInMemory:
     """One document store for a test."""
 
     def __init__(self) -> None:
-        self.documents: dict[str, Mapping[str, Any]] = {}
+        self.documents: dict[tuple[str, str], Mapping[str, Any]] = {}
 
-    async def get(self, id: str) -> Mapping[str, Any] | None:
-        return self.documents.get(id)
+    async def get(self, kind: str, id: str) -> Mapping[str, Any] | None:
+        return self.documents.get((kind, id))
 
-    async def insert_if_absent(self, id: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self.documents.setdefault(id, document)
+    async def insert(self, kind: str, id: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.documents.setdefault((kind, id), value)
 
 
 @pytest.fixture
