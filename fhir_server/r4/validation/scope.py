@@ -1,0 +1,71 @@
+"""
+What a walk through a resource carries with it: where it is, what it found, what is contained.
+
+A path is a chain of links, made only when an element is entered and written out only when
+there is something to say about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fhir_server.r4.errors import Issue
+
+ISSUES_MAX: Final = 200
+
+Path = tuple["Path | None", str, int | None]
+"""The element around it, its name, and its place if it repeats."""
+
+
+def expression(path: Path) -> str:
+    """The path as FHIRPath: `Patient.contact[0].telecom[1].system`."""
+    around, name, index = path
+    own = name if index is None else f"{name}[{index}]"
+    return own if around is None else f"{expression(around)}.{own}"
+
+
+@dataclass(slots=True)
+class Scope:
+    """
+    One resource that can contain others, and what was seen of it so far.
+
+    `contained` has the type of each contained resource by its id. `local` are the ids that
+    something refers to as `#id`; `to_container` is set when something refers to `#`. `anchors`
+    are the contained resources that were met: path, id, and whether it refers to the container.
+    """
+
+    issues: list[Issue]
+    type: str = ""
+    contained: Mapping[str, str] = field(default_factory=dict)
+    local: set[str] = field(default_factory=set)
+    to_container: bool = False
+    anchors: list[tuple[Path, object, bool]] = field(default_factory=list)
+
+    def report(self, code: str, path: Path, text: str) -> None:
+        """One broken rule; `text` follows the path: "`Patient.gender` must be ..."."""
+        if len(self.issues) < ISSUES_MAX:
+            where = expression(path)
+            self.issues.append(Issue("error", code, f"`{where}` {text}", (where,)))
+        elif len(self.issues) == ISSUES_MAX:
+            text = f"More than {ISSUES_MAX} rules are broken: the others are not listed"
+            self.issues.append(Issue("error", "processing", text))
+
+
+Hook = Callable[[Mapping[str, Any], Path, Scope], None]
+"""A rule about a whole element, asked after its parts were judged."""
+
+LinkHook = Callable[[str, Path, Scope], None]
+"""A rule about a canonical, uri or url that starts with `#`."""
+
+_SHOWABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def report_unknown(path: Path, name: str, text: str, scope: Scope) -> None:
+    """A property that is no element; a name that could not be one is not repeated."""
+    if _SHOWABLE.fullmatch(name):
+        scope.report("structure", (path, name, None), text)
+    else:
+        scope.report("structure", path, "has a property whose name no element has")
