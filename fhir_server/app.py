@@ -13,14 +13,14 @@ import uuid
 from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.middleware.cors import CORSMiddleware
 
-from consent.decision import BasePolicy
+from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
 from fhir_server.api.face import face
 from fhir_server.api.fhir import Fhir
@@ -81,15 +81,15 @@ class Application:
     async def start(self) -> Services:
         """Open the store and begin to work; `stop` undoes it."""
         settings = self._settings
-        limits = StoreLimits(
-            search_seconds_max=settings.query_seconds_max, sort_matches_max=settings.sort_matches_max
-        )
         store = await Store.open(
             settings.mongodb_url or "",
-            settings.mongodb_database,
-            app_name=self._process,
-            limits=limits,
             clock=utc_now,
+            random=Random(),
+            name=settings.mongodb_database,
+            app_name=self._process,
+            limits=StoreLimits(
+                search_seconds_max=settings.query_seconds_max, sort_matches_max=settings.sort_matches_max
+            ),
         )
         self._store = store
         self._open.push_async_callback(store.close)
@@ -130,7 +130,7 @@ async def _services(settings: Settings, store: Store) -> Services:
     now = utc_now()
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
-    table = ConsentTable(BasePolicy[settings.consent_base_policy.upper()])
+    table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
     services = Services(settings, store, tokens, Consents(table, store), utc_now, new_id, now)
     await services.consents.current()
     return services

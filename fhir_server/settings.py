@@ -8,6 +8,7 @@ turns a stage of the pipeline off.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -71,6 +72,6 @@ class Settings(BaseSettings):
     refusals_per_second_max: int = Field(
         20, gt=0, description="Refused unauthenticated calls of one address before they are slowed."
     )
-    consent_base_policy: str = Field(
+    consent_base_policy: Literal["basic", "all", "break-glass-only", "deny"] = Field(
         "basic", description="What holds for a patient without a Consent: see docs/consent.md."
     )

@@ -139,7 +139,7 @@ class Fhir:
                 count=number,
             )
             try:
-                await self._services.store.ledger.append(record)
+                await self._services.store.append(record)
             except FhirError as unavailable:
                 log.warning("refusals_not_recorded", count=number, reason=type(unavailable).__name__)
 

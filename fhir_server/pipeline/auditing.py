@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from audit.chain import Link, record_of
 from audit.index import entries_of
 from audit.projection import Place, Server, event, place_of
+from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import Predicate
@@ -26,6 +27,7 @@ from fhir_server.store.shards import link_id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINKS_AT_ONCE = 200
+TOTAL_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class EventPage:
 async def audit_event(id: str, services: Services) -> Version | None:
     """The AuditEvent of that id, None when the ledger has no such place."""
     place = place_of(id)
-    link = await services.store.ledger.find(place.shard, place.position) if place is not None else None
+    link = await services.store.link(place.shard, place.position) if place is not None else None
     if place is None or link is None:
         return None
     events = list(_events(link, services))
@@ -59,7 +61,7 @@ async def audit_page(
     skip = (after.as_of or 0) if after is not None else 0
     behind = after if after is not None and after.value is not None else None
     while True:
-        page = await services.store.ledger.page(
+        page = await services.store.link_page(
             predicate, newest_first=newest_first, after=behind, count=min(count + 1, _LINKS_AT_ONCE)
         )
         for link in page.links:
@@ -76,13 +78,15 @@ async def audit_page(
 
 
 async def audit_total(predicate: Predicate, services: Services) -> int:
-    """How many events there are for which `predicate` is true."""
+    """How many events there are for which `predicate` is true. Raises TooCostly beyond a limit."""
     total, after = 0, None
     while True:
         page = await audit_page(
             predicate, newest_first=False, after=after, count=_LINKS_AT_ONCE, services=services
         )
         total += len(page.versions)
+        if total > TOTAL_MAX:
+            raise TooCostly(f"More than {TOTAL_MAX} AuditEvents match; ask for a shorter time, or without _total")
         if page.next is None:
             return total
         after = page.next

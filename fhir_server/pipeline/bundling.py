@@ -93,7 +93,7 @@ async def run_transaction(
         each = [one.record(version, now) for one, version in zip(planned, versions, strict=True)]
         return [trail.succeeded(200, now), *each]
 
-    versions = await services.store.writer.commit(Unit([one.write for one in planned], records))
+    versions = await services.store.commit(Unit([one.write for one in planned], records))
     answers: dict[int, Answer | FhirError] = {
         entry.index: one.answer(version)
         for entry, one, version in zip(writing, planned, versions, strict=True)

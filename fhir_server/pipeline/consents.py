@@ -45,7 +45,7 @@ class Consents:
 
     async def current(self) -> None:
         """Make the table as new as the database is now."""
-        await self.as_of(await self._store.reader.epoch())
+        await self.as_of(await self._store.epoch())
 
     def decide(self, patients: Sequence[str], caller: Caller, now: datetime) -> Decision:
         """Do the consents of all these patients let this caller through?"""
@@ -62,7 +62,7 @@ class Consents:
         """
         while True:
             restriction = self._table.restriction(requester(caller), now)
-            result, epoch = await asyncio.gather(run(restriction), self._store.reader.epoch())
+            result, epoch = await asyncio.gather(run(restriction), self._store.epoch())
             if epoch <= self._table.epoch:
                 return result
             await self.as_of(epoch)

@@ -60,7 +60,7 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
             answer = await _run(interaction, caller, contact, services, trail)
         status = 304 if isinstance(answer, NotModified) else 200
         if not isinstance(interaction, _RECORDED_WITH_THE_WRITE):
-            await services.store.ledger.append(trail.succeeded(status, services.clock()))
+            await services.store.append(trail.succeeded(status, services.clock()))
     except FhirError as refusal:
         status = refusal.status
         await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
@@ -71,7 +71,7 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
         await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
         raise refusal from late
     except Exception as bug:
-        await services.store.ledger.append(trail.failed(type(bug).__name__, services.clock()))
+        await services.store.append(trail.failed(type(bug).__name__, services.clock()))
         raise
     finally:
         log.info(
@@ -89,7 +89,7 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
 async def record_refusal(refusal: FhirError, record: Record, services: Services) -> None:
     """Make the record of a refusal durable, once: an error passes several places on its way out."""
     if not refusal.recorded:
-        await services.store.ledger.append(record)
+        await services.store.append(record)
         refusal.recorded = True
 
 

@@ -26,7 +26,7 @@ async def run_read(interaction: Read, caller: Caller, services: Services, trail:
         version = await audit_event(key.id, services)
         await services.consents.current()
     else:
-        version, epoch = await services.store.reader.current(key, tokens=access.needs_tokens)
+        version, epoch = await services.store.current(key, tokens=access.needs_tokens)
         await services.consents.as_of(epoch)
     return read(interaction, release(version, key, access, caller, trail))
 
@@ -40,7 +40,7 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
     if key.type == "AuditEvent":
         version = await audit_event(key.id, services) if number == 1 else None
     else:
-        version = await services.store.reader.version(key, number)
+        version = await services.store.version(key, number)
     await services.consents.current()
     return Found(release(version, key, access, caller, trail))
 

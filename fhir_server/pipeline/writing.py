@@ -75,7 +75,7 @@ async def run_write(interaction: Writing, caller: Caller, services: Services, tr
         prepared = await with_targets_patients(prepared, {}, services)
     planned = plan(interaction, prepared, access, trail)
     unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)])
-    (version,) = await services.store.writer.commit(unit)
+    (version,) = await services.store.commit(unit)
     return planned.answer(version)
 
 
@@ -149,7 +149,7 @@ async def with_targets_patients(
     if not references:
         return prepared
     elsewhere = [_key(reference) for reference in references if reference not in together]
-    stored = await services.store.reader.currents([key for key in elsewhere if key is not None])
+    stored = await services.store.currents([key for key in elsewhere if key is not None])
     patients = [id for reference in references for id in together.get(reference, ())]
     patients += [id for version in stored.values() for id in version.entry.patients]
     return prepared.in_compartments_of(tuple(patients)) if patients else prepared
