@@ -1,0 +1,172 @@
+"""
+One group of units, committed in one MongoDB transaction with the records of what they did.
+
+The current versions are read, each unit is judged against them (plan.py), resources, superseded
+versions and ledger links are written and committed. An error aborts such a transaction as a
+whole, so what fails together is tried again in halves, until each unit stands or falls for itself.
+Between processes MongoDB lets one of two writers of a key win; the other judges anew what it left.
+
+When the answer to a commit is lost, the commit is repeated until its outcome is known. If time
+runs out first the callers are told Unavailable: all of a unit is done, or nothing.
+
+https://www.mongodb.com/docs/manual/core/transactions-in-applications/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from random import Random
+from typing import Final, TypeVar
+
+import pymongo
+from pymongo import ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from audit.chain import Link
+from fhir_server.store.database import Collection, Database
+from fhir_server.store.documents import Document
+from fhir_server.store.epoch import next_epoch
+from fhir_server.store.faults import is_commit_unknown, is_passing, refusal
+from fhir_server.store.ledger import link_document
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.plan import Outcome, Plan, Planner
+from fhir_server.store.shards import Shards
+from fhir_server.store.unit import Unit
+
+Item = TypeVar("Item")
+Clock = Callable[[], datetime]
+
+PAUSE_SECONDS_MIN: Final = 0.002
+PAUSE_SECONDS_MAX: Final = 0.25
+
+
+class Attempts:
+    """Commits groups of units that have no key in common."""
+
+    def __init__(
+        self,
+        database: Database,
+        shards: Shards,
+        planner: Planner,
+        *,
+        limits: StoreLimits,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._database = database
+        self._shards = shards
+        self._planner = planner
+        self._limits = limits
+        self._clock = clock
+        self._random = random
+
+    async def settle(self, units: Sequence[Unit], seconds: float) -> list[Outcome | BaseException]:
+        """What came of each unit within `seconds`; None for one that is too large for company."""
+        return await self._together(units, _now() + seconds, 0)
+
+    async def _together(
+        self, units: Sequence[Unit], until: float, tries: int
+    ) -> list[Outcome | BaseException]:
+        while True:
+            # As a task, so that a bug in one judge is a result, and only that of its own unit.
+            [ended] = await asyncio.gather(
+                self._attempt(units, until, again=tries > 0), return_exceptions=True
+            )
+            if isinstance(ended, list):
+                return list(ended)
+            if not isinstance(ended, Exception):
+                raise ended
+            away = isinstance(ended, ConnectionFailure)
+            passing = away or (isinstance(ended, PyMongoError) and is_passing(ended))
+            if _now() >= until or (len(units) == 1 and not passing):
+                return [refusal(ended) if isinstance(ended, PyMongoError) else ended for _ in units]
+            await self._pause(tries)
+            tries += 1
+            if len(units) > 1 and not away:
+                return await self._in_halves(units, until, tries)
+
+    async def _in_halves(
+        self, units: Sequence[Unit], until: float, tries: int
+    ) -> list[Outcome | BaseException]:
+        half = len(units) // 2
+        first, second = await asyncio.gather(
+            self._together(units[:half], until, tries), self._together(units[half:], until, tries)
+        )
+        return first + second
+
+    async def _attempt(self, units: Sequence[Unit], until: float, *, again: bool) -> list[Outcome]:
+        """Raises what the driver raises as long as nothing has been committed."""
+        with pymongo.timeout(max(until - _now(), PAUSE_SECONDS_MIN)):
+            async with self._shards.borrow() as chain, self._database.transaction() as session:
+                keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
+                currents = await self._currents(session, keys)
+                plan = self._planner.plan(units, currents, self._clock())
+                if not plan.records and not plan.inserted and not plan.replaced:
+                    return plan.outcomes
+                links = chain.links(plan.records)
+                await self._write(session, plan, links)
+                if (error := await self._commit(session, until)) is not None:
+                    return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
+                chain.ends_with(links)
+                return plan.outcomes
+
+    async def _currents(self, session: AsyncClientSession, keys: Sequence[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        keys = sorted(keys)
+        for some in _batches(keys, self._limits.insert_batch_documents_max):
+            cursor = self._database.resources.find({"_id": {"$in": some}}, session=session)
+            found.update({fields["_id"]: fields for fields in await cursor.to_list()})
+        return found
+
+    async def _write(self, session: AsyncClientSession, plan: Plan, links: Sequence[Link]) -> None:
+        database = self._database
+        if consents := plan.consents:
+            epoch = await next_epoch(database, session)
+            for fields in consents:
+                fields["ce"] = epoch
+        await self._insert(database.resources, plan.inserted, session)
+        for some in _batches(plan.replaced, self._limits.insert_batch_documents_max):
+            await database.resources.bulk_write(
+                [ReplaceOne({"_id": fields["_id"]}, fields) for fields in some], session=session
+            )
+        await self._insert(database.history, plan.superseded, session)
+        documents = [link_document(*pair) for pair in zip(plan.records, links, strict=True)]
+        await self._insert(database.ledger, documents, session)
+
+    async def _insert(
+        self, collection: Collection, documents: Sequence[Document], session: AsyncClientSession
+    ) -> None:
+        for some in _batches(documents, self._limits.insert_batch_documents_max):
+            await collection.insert_many(some, session=session)
+
+    async def _commit(self, session: AsyncClientSession, until: float) -> PyMongoError | None:
+        """None when committed, the error when that is not known. Raises when it was not."""
+        tries = 0
+        while True:
+            try:
+                await session.commit_transaction()
+            except PyMongoError as error:
+                if error.has_error_label("TransientTransactionError"):
+                    raise
+                if not is_commit_unknown(error) or _now() >= until:
+                    return error
+                await self._pause(tries)
+                tries += 1
+            else:
+                return None
+
+    async def _pause(self, tries: int) -> None:
+        longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2**tries)
+        await asyncio.sleep(longest * self._random.random())
+
+
+def _batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _now() -> float:
+    """Monotonic: how long, never what time it is."""
+    return asyncio.get_running_loop().time()

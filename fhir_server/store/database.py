@@ -1,0 +1,189 @@
+"""
+The connection: where everything is majority-committed and journaled, whatever a URL says.
+
+Opening refuses what cannot keep our promises (a standalone mongod has no transactions, a schema
+newer than this program) and makes the collections and indexes that are missing, one process at a
+time. docs/storage.md describes the collections; an index earns its place there.
+
+https://www.mongodb.com/docs/manual/core/transactions/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import pymongo
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConfigurationError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from fhir_server.store.documents import EPOCH, Document
+from fhir_server.store.faults import translated
+from fhir_server.store.limits import StoreLimits
+
+SCHEMA_VERSION: Final = 1
+SERVER_VERSION_MIN: Final = (6, 0)
+LOCK_SECONDS: Final = 600
+LOCK_POLL_SECONDS: Final = 0.05
+
+DURABLE: Final = WriteConcern("majority", j=True)
+MAJORITY: Final = ReadConcern("majority")
+SNAPSHOT: Final = ReadConcern("snapshot")
+
+Collection = AsyncCollection[Document]
+
+
+class Unsuitable(Exception):
+    """This database cannot be served from; the message says what the operator can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The collections; docs/storage.md says what is in each."""
+
+    client: AsyncMongoClient[Document]
+    resources: Collection
+    history: Collection
+    ledger: Collection
+    shards: Collection
+    state: Collection
+    inbox: Collection
+
+    @classmethod
+    async def open(cls, url: str, name: str, *, app_name: str, limits: StoreLimits) -> Self:
+        """
+        The database `name` at `url`, ready to be used.
+
+        Raises Unsuitable when it never can be, Unavailable when nobody answers.
+        """
+        client = _client(url, app_name, limits)
+        try:
+            with translated():
+                await _require_suitable(client)
+                database = client.get_database(
+                    name,
+                    read_preference=ReadPreference.PRIMARY,
+                    write_concern=DURABLE,
+                    read_concern=MAJORITY,
+                )
+                await _set_up(database, app_name)
+        except BaseException:
+            await client.close()
+            raise
+        return cls(client, *(database[collection] for collection in _INDEXES))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncClientSession]:
+        """A session with a transaction that has begun; aborted unless it was committed within."""
+        async with self.client.start_session() as session:
+            await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
+            yield session
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+def _client(url: str, app_name: str, limits: StoreLimits) -> AsyncMongoClient[Document]:
+    try:
+        return AsyncMongoClient(
+            url,
+            appname=app_name,
+            maxPoolSize=limits.connections_max,
+            timeoutMS=int(limits.operation_seconds_max * 1000),
+            serverSelectionTimeoutMS=int(limits.operation_seconds_max * 1000),
+            retryReads=True,
+            retryWrites=True,
+        )
+    except ConfigurationError as error:
+        raise Unsuitable(f"The MongoDB URL cannot be read: {error}") from error
+
+
+async def _require_suitable(client: AsyncMongoClient[Document]) -> None:
+    hello = await client.admin.command("hello")
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise Unsuitable(
+            "This MongoDB is a standalone server, and transactions need a replica set. "
+            "One member is enough: start mongod with --replSet and run rs.initiate()."
+        )
+    build = await client.admin.command("buildInfo")
+    if tuple(build["versionArray"][:2]) < SERVER_VERSION_MIN:
+        raise Unsuitable(f"This MongoDB is version {build['version']}; 6.0 or newer is needed.")
+
+
+async def _set_up(database: AsyncDatabase[Document], owner: str) -> None:
+    """Make what is missing, under a lock, unless the database has the schema of this program."""
+    state = database["state"]
+    if await _is_current(state):
+        return
+    async with _locked(state, owner):
+        if await _is_current(state):
+            return
+        with pymongo.timeout(LOCK_SECONDS):
+            present = set(await database.list_collection_names())
+            for name, indexes in _INDEXES.items():
+                if name not in present:
+                    await database.create_collection(name)
+                if indexes:
+                    await database[name].create_indexes(indexes)
+        schema = {"_id": "schema", "version": SCHEMA_VERSION}
+        await state.replace_one({"_id": "schema"}, schema, upsert=True)
+
+
+async def _is_current(state: Collection) -> bool:
+    """Raises Unsuitable when the schema is newer than this program."""
+    schema = await state.find_one({"_id": "schema"})
+    if schema is not None and schema["version"] > SCHEMA_VERSION:
+        raise Unsuitable(
+            f"The database has schema version {schema['version']}, this program knows {SCHEMA_VERSION}. "
+            "Start the newer program, or restore a backup made before it ran."
+        )
+    return schema is not None and schema["version"] == SCHEMA_VERSION
+
+
+@asynccontextmanager
+async def _locked(state: Collection, owner: str) -> AsyncIterator[None]:
+    """One process at a time, by the database's clock; a lock whose owner died lapses."""
+    unowned = {"owner": None, "until": EPOCH}
+    await state.update_one({"_id": "lock"}, {"$setOnInsert": unowned}, upsert=True)
+    free = {"_id": "lock", "$expr": {"$lt": ["$until", "$$NOW"]}}
+    until = {"$add": ["$$NOW", LOCK_SECONDS * 1000]}
+    mine = [{"$set": {"owner": owner, "until": until}}]
+    while not (await state.update_one(free, mine)).modified_count:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        await state.update_one({"_id": "lock", "owner": owner}, {"$set": unowned})
+
+
+def _index(*fields: str, **options: Any) -> IndexModel:
+    """`-d` is `d` in descending order."""
+    keys = [(field.lstrip("-"), DESCENDING if field.startswith("-") else ASCENDING) for field in fields]
+    return IndexModel(keys, **options)
+
+
+# Raise SCHEMA_VERSION with any change here. Each entry costs every write; docs/storage.md says
+# which question each index answers.
+_INDEXES: Final[Mapping[str, list[IndexModel]]] = {
+    "resources": [
+        _index("tok", "seq"),
+        _index("pt", "tok", "-d", "seq", partialFilterExpression={"pt": {"$exists": True}}),
+        _index("rng.p", "rng.lo", "rng.hi", sparse=True),
+        _index("ty", "t", "seq"),
+        _index("t", "seq"),
+        _index("ce", sparse=True),
+    ],
+    "history": [_index("ty", "t", "seq"), _index("t", "seq"), _index("e")],
+    "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
+    "shards": [],
+    "state": [],
+    "inbox": [_index("status", "received")],
+}

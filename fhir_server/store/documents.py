@@ -1,0 +1,121 @@
+"""
+A version as a document of the collections `resources` (current) and `history` (superseded).
+
+* `_id`  `Type/id`; in `history` `Type/id/0000000007`, so that versions sort by number
+* `ty` type, `n` version number, `t` lastUpdated (ms since 1970), `m` method, `seq` sequence
+* `body` the JSON as it goes on the wire; absent for a tombstone
+* `tok` tokens, `rng` ranges as {p, lo, hi}, `d` clinical date
+* `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
+  when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
+* `was` the entry that a tombstone deleted, in no index; its `tok` is `~deleted` (and the `@`
+  tokens), so no search finds it and history can judge who may know of it
+* `ce` in Consents: the epoch in which this version was committed (epoch.py)
+* `e` in `history`: when the version was superseded (ms)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fhir_server.r4.resource import Key
+from fhir_server.search.entry import DELETED, Entry, Range
+from fhir_server.search.version import Version
+
+Document = dict[str, Any]
+
+PATIENT_PREFIX: Final = "@"
+WITHOUT_TOKENS: Final = {"tok": 0, "rng": 0, "was": 0}
+"""The projection for who judges a version by its patients alone."""
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def document(version: Version) -> Document:
+    """`version` as the current one."""
+    entry = version.entry
+    fields: Document = {
+        "_id": f"{version.key.type}/{version.key.id}",
+        "ty": version.key.type,
+        "n": version.number,
+        "t": milliseconds(version.last_updated),
+        "seq": version.sequence,
+        "m": version.method,
+    }
+    tokens = list(entry.tokens)
+    if version.body is None:
+        fields["was"] = {"tok": tokens, "rng": _ranges(entry)}
+        if entry.clinical_date is not None:
+            fields["was"]["d"] = entry.clinical_date
+        tokens = [DELETED]
+    else:
+        fields["body"] = version.body
+        if entry.ranges:
+            fields["rng"] = _ranges(entry)
+        if entry.clinical_date is not None:
+            fields["d"] = entry.clinical_date
+    if len(entry.patients) == 1:
+        fields["pt"] = entry.patients[0]
+    elif entry.patients:
+        fields["pts"] = list(entry.patients)
+        tokens += [PATIENT_PREFIX + patient for patient in entry.patients]
+    fields["tok"] = tokens
+    return fields
+
+
+def superseded(current: Mapping[str, Any], ended: datetime) -> Document:
+    """The document for `history` of a version that another one takes the place of."""
+    fields = dict(current)
+    fields["_id"] = history_id(current["_id"], current["n"])
+    fields["e"] = milliseconds(ended)
+    fields.pop("ce", None)
+    return fields
+
+
+def version(fields: Mapping[str, Any]) -> Version:
+    """What a document of either collection says; without tokens where they were not fetched."""
+    type, id, *_ = fields["_id"].split("/")
+    was = fields.get("was")
+    body = fields.get("body")
+    return Version(
+        Key(type, id),
+        fields["n"],
+        EPOCH + fields["t"] * MILLISECOND,
+        body,
+        _entry(fields, fields if body is not None else was or {}),
+        fields["seq"],
+        fields["m"],
+    )
+
+
+def history_id(key: str, number: int) -> str:
+    """The `_id` of a superseded version."""
+    return f"{key}/{number:010d}"
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970; what is below a millisecond is cut off, as `instant` does."""
+    return (moment - EPOCH) // MILLISECOND
+
+
+def _ranges(entry: Entry) -> list[Document]:
+    return [{"p": item.parameter, "lo": item.low, "hi": item.high} for item in entry.ranges]
+
+
+def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
+    tokens = index.get("tok", ())
+    patients: tuple[str, ...] = ()
+    if "pt" in fields:
+        patients = (fields["pt"],)
+    elif "pts" in fields:
+        patients = tuple(fields["pts"])
+        if index is fields:
+            tokens = tokens[: len(tokens) - len(patients)]
+    return Entry(
+        tuple(tokens),
+        tuple([Range(item["p"], item["lo"], item["hi"]) for item in index.get("rng", ())]),
+        patients,
+        index.get("d"),
+    )

@@ -1,0 +1,69 @@
+"""
+What the driver raises, in our own words: PyMongo's exceptions do not leave this folder.
+
+A call that was cut off has either done nothing or its outcome is not known; both are
+Unavailable (503) and may be sent again. A question that ran out of time on the server is
+TooCostly where the question is the caller's own (searches, histories).
+
+https://www.mongodb.com/docs/manual/reference/error-codes/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+
+from fhir_server.r4.errors import FhirError, TooCostly, Unavailable
+
+
+@contextmanager
+def translated(*, costly: bool = False) -> Iterator[None]:
+    """Raises a FhirError for what the driver raises; `costly` when the question is the caller's."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise refusal(error, costly=costly) from error
+
+
+def refusal(error: PyMongoError, *, costly: bool = False) -> FhirError:
+    """`error` as what the client is told."""
+    if costly and isinstance(error, OperationFailure) and error.code in _OUT_OF_BOUNDS:
+        return TooCostly("The search took longer than this server allows; narrow it")
+    return Unavailable("The database did not answer in time, or is away; send the request again")
+
+
+def is_duplicate(error: PyMongoError) -> bool:
+    """Was a document refused because its `_id` is taken?"""
+    return isinstance(error, DuplicateKeyError) or any(
+        fault.get("code") == _DUPLICATE_KEY for fault in _write_errors(error)
+    )
+
+
+def inserted_before(error: PyMongoError) -> int:
+    """How many documents of an ordered insert were written before the one that failed."""
+    details = error.details if isinstance(error, BulkWriteError) else None
+    return int(details.get("nInserted", 0)) if details else 0
+
+
+def is_passing(error: PyMongoError) -> bool:
+    """May the same transaction succeed when it is run again?"""
+    return error.has_error_label("TransientTransactionError") or is_duplicate(error)
+
+
+def is_commit_unknown(error: PyMongoError) -> bool:
+    """Was the answer to a commit lost, so that only another commit can tell?"""
+    return error.has_error_label("UnknownTransactionCommitResult")
+
+
+def _write_errors(error: PyMongoError) -> list[Mapping[str, Any]]:
+    details = error.details if isinstance(error, BulkWriteError) else None
+    faults: list[Mapping[str, Any]] = details.get("writeErrors", []) if details else []
+    return faults
+
+
+_DUPLICATE_KEY: Final = 11000
+# MaxTimeMSExpired, ExceededTimeLimit, and a sort or group beyond its memory.
+_OUT_OF_BOUNDS: Final = frozenset({50, 262, 292})

@@ -1,0 +1,194 @@
+"""
+A predicate as a MongoDB filter; `search/matching.py` says the same in plain Python.
+
+Whatever a request sends arrives here as a value and leaves as a value: field names and operators
+are literals of this file, nothing is ever a regular expression. A value that MongoDB cannot
+hold (half a character, a number beyond 64 bits) matches nothing, or does not bound.
+
+https://www.mongodb.com/docs/manual/reference/operator/query/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from fhir_server.r4.compartments import single_patient_types
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Everything,
+    InRange,
+    Not,
+    Nothing,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    Updated,
+    WithId,
+)
+from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+
+NOTHING: Final[Document] = {"_id": {"$in": []}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """
+    Where things are: in `index` the prefix of the entry's fields.
+
+    `types` are the only ones that can be met, None for any. `by_id` says that `_id` is a key.
+    """
+
+    index: str = ""
+    types: frozenset[str] | None = None
+    by_id: bool = True
+
+
+def to_filter(predicate: Predicate, *, types: frozenset[str] | None) -> Document:
+    """
+    The filter for the current versions for which `predicate` is true.
+
+    `types` are the types that the caller asks for by other means; it makes the filter cheaper.
+    """
+    return _filter(predicate, _Layout(types=types))
+
+
+def to_history_filter(predicate: Predicate) -> Document:
+    """The filter for versions, current or not; a tombstone is judged by what it deleted."""
+    if isinstance(predicate, Everything):
+        return {}
+    alive = _filter(predicate, _Layout(by_id=False))
+    deleted = _filter(predicate, _Layout(index="was.", by_id=False))
+    return {
+        "$or": [{"was": {"$exists": False}, "$and": [alive]}, {"was": {"$exists": True}, "$and": [deleted]}]
+    }
+
+
+def _filter(predicate: Predicate, layout: _Layout) -> Document:
+    match predicate:
+        case Everything():
+            return {}
+        case Nothing():
+            return NOTHING
+        case AnyToken(values):
+            return any_of(f"{layout.index}tok", values)
+        case TokenPrefix(prefix):
+            return starting_with(f"{layout.index}tok", prefix)
+        case InRange():
+            return _in_range(predicate, f"{layout.index}rng")
+        case OfPatients(ids):
+            return _of_patients(ids, layout.types)
+        case OnlyOfPatients(ids):
+            return _only_of_patients(ids)
+        case WithId(ids):
+            return _with_id(ids, layout)
+        case Updated(start, end):
+            return between("t", start, end)
+        case And(parts):
+            return {"$and": [_filter(part, layout) for part in parts]} if parts else {}
+        case Or(parts):
+            return {"$or": [_filter(part, layout) for part in parts]} if parts else NOTHING
+        case Not(part):
+            return {"$nor": [_filter(part, layout)]}
+
+
+def any_of(field: str, values: Iterable[str]) -> Document:
+    """The field, or one of its elements, is one of these."""
+    writable = sorted(filter(_writable, values))
+    if not writable:
+        return NOTHING
+    return {field: writable[0] if len(writable) == 1 else {"$in": writable}}
+
+
+def starting_with(field: str, prefix: str) -> Document:
+    """The field has an element that starts so, in the order of code points."""
+    if not _writable(prefix):
+        return NOTHING
+    bounds: Document = {"$gte": prefix}
+    beyond = prefix.rstrip(_LAST_CHARACTER)
+    if beyond:
+        code = ord(beyond[-1]) + 1
+        # Surrogates are no characters: what comes after U+D7FF is U+E000.
+        bounds["$lt"] = beyond[:-1] + chr(0xE000 if code == 0xD800 else code)
+    return {field: {"$elemMatch": bounds}}
+
+
+def between(field: str, start: datetime | None, end: datetime | None) -> Document:
+    """A field in milliseconds lies within [start, end)."""
+    bounds = {}
+    if start is not None:
+        bounds["$gte"] = _ceiled(start)
+    if end is not None:
+        bounds["$lt"] = _ceiled(end)
+    return {field: bounds} if bounds else {}
+
+
+def bounded(low: int | None, high: int | None) -> Document | None:
+    """The operators for low <= value <= high in 64 bits; None when no value can be."""
+    if (low is not None and low > INT64_MAX) or (high is not None and high < INT64_MIN):
+        return None
+    bounds = {}
+    if low is not None and low > INT64_MIN:
+        bounds["$gte"] = low
+    if high is not None and high < INT64_MAX:
+        bounds["$lte"] = high
+    return bounds
+
+
+def _in_range(wanted: InRange, field: str) -> Document:
+    lows = bounded(wanted.low_min, wanted.low_max)
+    highs = bounded(wanted.high_min, wanted.high_max)
+    if lows is None or highs is None or not _writable(wanted.parameter):
+        return NOTHING
+    element: dict[str, Any] = {"p": wanted.parameter}
+    if lows:
+        element["lo"] = lows
+    if highs:
+        element["hi"] = highs
+    return {field: {"$elemMatch": element}}
+
+
+def _of_patients(ids: frozenset[str], types: frozenset[str] | None) -> Document:
+    alone = any_of("pt", ids)
+    if types is not None and types <= single_patient_types():
+        return alone
+    return {"$or": [alone, any_of("tok", [PATIENT_PREFIX + id for id in ids])]}
+
+
+def _only_of_patients(ids: frozenset[str]) -> Document:
+    writable = sorted(filter(_writable, ids))
+    others = {"$elemMatch": {"$nin": writable}}
+    return {"$and": [{"pt": {"$in": [None, *writable]}}, {"pts": {"$not": others}}]}
+
+
+def _with_id(ids: frozenset[str], layout: _Layout) -> Document:
+    writable = sorted(filter(_writable, ids))
+    if layout.by_id and layout.types is not None:
+        return any_of("_id", [f"{type}/{id}" for type in layout.types for id in writable])
+    # An id is what stands between the first two slashes; `$literal` keeps values from being read.
+    id = {"$arrayElemAt": [{"$split": ["$_id", "/"]}, 1]}
+    return {"$expr": {"$in": [id, {"$literal": writable}]}}
+
+
+def _writable(value: str) -> bool:
+    """Can it be written in UTF-8? Half of a surrogate pair cannot, so it is stored nowhere."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _ceiled(moment: datetime) -> int:
+    return -((EPOCH - moment) // MILLISECOND)
+
+
+_LAST_CHARACTER: Final = "\U0010ffff"

@@ -1,0 +1,117 @@
+"""
+A predicate about AuditEvents as a MongoDB filter over ledger records.
+
+A record over several patients is several events, found by the tokens of all of them together.
+So the filter may find a record none of whose events match, and never misses one that has: what
+is denied of one event is denied of its record only where all its events are alike.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from audit.index import INDEXED
+from fhir_server.search.entry import escape
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Everything,
+    InRange,
+    Not,
+    Nothing,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    Updated,
+    WithId,
+)
+from fhir_server.store.documents import Document
+from fhir_server.store.filters import NOTHING, any_of, between, bounded, starting_with
+
+TYPE: Final = "AuditEvent"
+DATE: Final = "AuditEvent|date"
+
+# A date is the millisecond [t, t + 999 us].
+_MICROSECONDS: Final = 1000
+_LAST_MICROSECOND: Final = 999
+# The parameters in which the events of one record differ.
+_DIFFERING: Final = frozenset({"patient", "entity"})
+
+
+def to_ledger_filter(predicate: Predicate) -> Document:
+    """The filter for the records that may have an event for which `predicate` is true."""
+    return _filter(predicate)[0]
+
+
+def _filter(predicate: Predicate) -> tuple[Document, bool]:
+    """The filter, and whether it is true of a record exactly when it is of each of its events."""
+    match predicate:
+        case Everything():
+            return {}, True
+        case Nothing():
+            return NOTHING, True
+        case AnyToken(values):
+            return _any_token(values)
+        case TokenPrefix(prefix):
+            return {"$or": [starting_with("tok", prefix), starting_with("attr", prefix)]}, False
+        case InRange():
+            return _in_range(predicate), True
+        case OfPatients(ids):
+            return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False
+        case OnlyOfPatients() | WithId():
+            return {}, False
+        case Updated(start, end):
+            return between("t", start, end), True
+        case And(parts):
+            return _joined("$and", parts) if parts else ({}, True)
+        case Or(parts):
+            return _joined("$or", parts) if parts else (NOTHING, True)
+        case Not(part):
+            where, exact = _filter(part)
+            return ({"$nor": [where]}, True) if exact else ({}, False)
+
+
+def _joined(operator: str, parts: tuple[Predicate, ...]) -> tuple[Document, bool]:
+    filters = [_filter(part) for part in parts]
+    return {operator: [where for where, _ in filters]}, all(exact for _, exact in filters)
+
+
+def _any_token(values: frozenset[str]) -> tuple[Document, bool]:
+    if TYPE in values:
+        return {}, True
+    indexed = [value for value in values if _parameter(value) in INDEXED]
+    plain = [value for value in values if _parameter(value) not in INDEXED]
+    exact = not any(_parameter(value) in _DIFFERING for value in indexed)
+    if not plain:
+        return any_of("tok", indexed), exact
+    if not indexed:
+        return any_of("attr", plain), exact
+    return {"$or": [any_of("tok", indexed), any_of("attr", plain)]}, exact
+
+
+def _parameter(token: str) -> str:
+    return token.split("|", 2)[1] if "|" in token else ""
+
+
+def _in_range(wanted: InRange) -> Document:
+    if wanted.parameter != DATE:
+        return NOTHING
+    lows = (_ceiled(wanted.low_min), _floored(wanted.low_max))
+    highs = (
+        _ceiled(None if wanted.high_min is None else wanted.high_min - _LAST_MICROSECOND),
+        _floored(None if wanted.high_max is None else wanted.high_max - _LAST_MICROSECOND),
+    )
+    low, high = bounded(*lows), bounded(*highs)
+    if low is None or high is None:
+        return NOTHING
+    return {"$and": [{"t": low} if low else {}, {"t": high} if high else {}]}
+
+
+def _ceiled(microseconds: int | None) -> int | None:
+    return None if microseconds is None else -(-microseconds // _MICROSECONDS)
+
+
+def _floored(microseconds: int | None) -> int | None:
+    return None if microseconds is None else microseconds // _MICROSECONDS

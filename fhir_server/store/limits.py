@@ -1,0 +1,41 @@
+"""What the store lets one request, one group and one process take; each with its unit in its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """
+    The bounds of a Store; the defaults serve one process of several on one machine.
+
+    `operation_seconds_max` bounds each call of the driver, its retries included; searches and
+    histories have `search_seconds_max`, the commit of a group `commit_seconds_max`, and one unit
+    that is too large for a group `transaction_seconds_max` (below MongoDB's
+    transactionLifetimeLimitSeconds, 60 by default). A unit with more writes or bytes than
+    `group_unit_writes_max` and `group_unit_bytes_max` is such a unit.
+    """
+
+    operation_seconds_max: float = 10.0
+    search_seconds_max: float = 10.0
+    commit_seconds_max: float = 10.0
+    transaction_seconds_max: float = 55.0
+    connections_max: int = 20
+    read_group_keys_max: int = 400
+    read_groups_max: int = 2
+    record_group_max: int = 1000
+    record_groups_max: int = 1
+    write_group_units_max: int = 128
+    write_groups_max: int = 2
+    group_unit_writes_max: int = 50
+    group_unit_bytes_max: int = 250_000
+    transactions_max: int = 2
+    transaction_bytes_max: int = 64_000_000
+    insert_batch_documents_max: int = 1000
+    document_bytes_max: int = 15_000_000
+    entry_tokens_max: int = 20_000
+    shards_max: int = 12
+    lease_seconds: float = 30.0
+    page_bytes_max: int = 64_000_000
+    sort_matches_max: int = 10_000

@@ -1,0 +1,105 @@
+"""
+Reads that arrive together are fetched together: one `$in` for all of them.
+
+Each read comes with the epoch (epoch.py) of the same fetch.
+
+https://hl7.org/fhir/R4/http.html#read
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+
+from pymongo.errors import PyMongoError
+
+from fhir_server.r4.errors import FhirError
+from fhir_server.r4.resource import Key
+from fhir_server.search.version import Version
+from fhir_server.store.database import Collection, Database
+from fhir_server.store.documents import WITHOUT_TOKENS, Document, history_id, version
+from fhir_server.store.epoch import EPOCH_ID
+from fhir_server.store.faults import refusal, translated
+from fhir_server.store.grouping import Group
+from fhir_server.store.limits import StoreLimits
+
+Fetched = tuple[Version | None, int]
+"""A version, None when there is none, and the epoch of the fetch."""
+
+
+class Reader:
+    """Finds versions by their keys."""
+
+    def __init__(self, database: Database, *, limits: StoreLimits) -> None:
+        self._resources = database.resources
+        self._history = database.history
+        self._limits = limits
+        self._whole = self._group(database.resources, None)
+        self._bare = self._group(database.resources, WITHOUT_TOKENS)
+        self._superseded = self._group(database.history, None)
+
+    def current(self, key: Key, *, tokens: bool) -> Awaitable[Fetched]:
+        """
+        The newest version, deleted or not, and the epoch; None when the id was never used.
+
+        Without `tokens` its entry has only the patients.
+        """
+        return (self._whole if tokens else self._bare).submit(f"{key.type}/{key.id}")
+
+    async def currents(self, keys: Iterable[Key]) -> dict[Key, Version]:
+        """The newest versions of those that there are."""
+        ids = list(dict.fromkeys(map(str, keys)))
+        size = self._limits.read_group_keys_max
+        found: dict[Key, Version] = {}
+        with translated():
+            for start in range(0, len(ids), size):
+                cursor = self._resources.find({"_id": {"$in": ids[start : start + size]}}, batch_size=size)
+                for fields in await cursor.to_list():
+                    new = version(fields)
+                    found[new.key] = new
+        return found
+
+    async def epoch(self) -> int:
+        """The epoch now."""
+        _, epoch = await self._bare.submit(EPOCH_ID)
+        return epoch
+
+    async def version(self, key: Key, number: int) -> Version | None:
+        """Version `number`, current or superseded."""
+        # The current one first: a version only ever moves from there to the history.
+        newest, _ = await self.current(key, tokens=True)
+        if newest is None or number > newest.number or number < 1:
+            return None
+        if number == newest.number:
+            return newest
+        older, _ = await self._superseded.submit(history_id(str(key), number))
+        return older
+
+    async def drained(self) -> None:
+        """Returns when all that was asked is answered."""
+        await asyncio.gather(*(group.drained() for group in (self._whole, self._bare, self._superseded)))
+
+    def _group(self, collection: Collection, projection: Document | None) -> Group[str, Fetched]:
+        async def fetch(ids: Sequence[str]) -> Sequence[Fetched | FhirError]:
+            distinct = set(ids)
+            distinct.add(EPOCH_ID)
+            try:
+                # One batch: there is no second round trip for a large group.
+                cursor = collection.find(
+                    {"_id": {"$in": list(distinct)}}, projection, batch_size=len(distinct) + 1
+                )
+                found = await cursor.to_list()
+            except PyMongoError as error:
+                return [refusal(error) for _ in ids]
+            epoch = 0
+            versions: dict[str, Version] = {}
+            for fields in found:
+                if fields["_id"] == EPOCH_ID:
+                    epoch = fields["n"]
+                else:
+                    versions[fields["_id"]] = version(fields)
+            return [(versions.get(id), epoch) for id in ids]
+
+        return Group(
+            fetch, size_max=self._limits.read_group_keys_max, groups_max=self._limits.read_groups_max
+        )

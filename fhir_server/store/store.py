@@ -1,0 +1,139 @@
+"""
+The store: versions of resources, the audit ledger and what processes share, in MongoDB.
+
+Everything that returns is durable (majority, journaled), everything that is read is majority-
+committed. What arrives together shares round trips. Nothing that must be right lives in one
+process: any number of processes may open the same database. docs/storage.md has the collections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from random import Random
+from typing import Self
+
+from audit.chain import Link
+from audit.record import Record
+from fhir_server.r4.resource import Key
+from fhir_server.search.predicate import Predicate
+from fhir_server.search.version import Version
+from fhir_server.store.attempts import Attempts, Clock
+from fhir_server.store.database import Database
+from fhir_server.store.epoch import consents_changed_after
+from fhir_server.store.ledger import Ledger, LinkPage
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.plan import Planner
+from fhir_server.store.positions import Position
+from fhir_server.store.reader import Fetched, Reader
+from fhir_server.store.sequence import Sequence
+from fhir_server.store.sessions import release_sessions
+from fhir_server.store.shards import Shards
+from fhir_server.store.state import State
+from fhir_server.store.unit import Unit
+from fhir_server.store.writer import Writer
+
+
+class Store:
+    """One process's view of the database. Made by `open`; `state` has the small shared documents."""
+
+    def __init__(
+        self, database: Database, *, owner: str, limits: StoreLimits, clock: Clock, random: Random
+    ) -> None:
+        self._database = database
+        self._shards = Shards(database, owner=owner, limits=limits)
+        self._reader = Reader(database, limits=limits)
+        self._ledger = Ledger(database, self._shards, limits=limits)
+        attempts = Attempts(
+            database,
+            self._shards,
+            Planner(Sequence(random), limits),
+            limits=limits,
+            clock=clock,
+            random=random,
+        )
+        self._writer = Writer(attempts, limits=limits)
+        self._leases = asyncio.get_running_loop().create_task(self._shards.renew_for_ever())
+        self.state = State(database)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock,
+        random: Random,
+        name: str = "fhir",
+        app_name: str = "fhir-server",
+        limits: StoreLimits | None = None,
+    ) -> Self:
+        """
+        The store in the database `name` at `url`.
+
+        `app_name` tells processes apart (see `release_sessions`). Raises Unsuitable when this
+        database can never be served from, Unavailable when it does not answer.
+        """
+        limits = limits or StoreLimits()
+        database = await Database.open(url, name, app_name=app_name, limits=limits)
+        owner = f"{app_name}.{random.getrandbits(64):016x}"
+        return cls(database, owner=owner, limits=limits, clock=clock, random=random)
+
+    async def close(self) -> None:
+        """Finishes what was accepted, and leaves the ledger's shards to others."""
+        await asyncio.gather(self._writer.drained(), self._ledger.drained(), self._reader.drained())
+        self._leases.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._leases
+        await self._shards.release()
+        await self._database.close()
+
+    def current(self, key: Key, *, tokens: bool) -> Awaitable[Fetched]:
+        """The newest version, deleted or not (None: never used), and the epoch of the same fetch."""
+        return self._reader.current(key, tokens=tokens)
+
+    def currents(self, keys: Iterable[Key]) -> Awaitable[dict[Key, Version]]:
+        """The newest versions of those that there are."""
+        return self._reader.currents(keys)
+
+    def version(self, key: Key, number: int) -> Awaitable[Version | None]:
+        """Version `number`, current or superseded."""
+        return self._reader.version(key, number)
+
+    def epoch(self) -> Awaitable[int]:
+        """The number of changes to Consents so far."""
+        return self._reader.epoch()
+
+    def consents_changed_after(self, epoch: int) -> Awaitable[list[Version]]:
+        """The Consents changed since that epoch, as they are now."""
+        return consents_changed_after(self._database, epoch)
+
+    def commit(self, unit: Unit) -> Awaitable[list[Version]]:
+        """All writes of the unit and its records, or nothing; the version each write left."""
+        return self._writer.commit(unit)
+
+    def append(self, record: Record) -> Awaitable[None]:
+        """The record is in the ledger, durably."""
+        return self._ledger.append(record)
+
+    def links(self, shard: str, *, after: int = 0) -> AsyncIterator[Link]:
+        """The links of one shard of the ledger, in order."""
+        return self._ledger.links(shard, after=after)
+
+    def shards(self) -> Awaitable[list[str]]:
+        """The names of the ledger's shards."""
+        return self._ledger.shards()
+
+    def link(self, shard: str, position: int) -> Awaitable[Link | None]:
+        """One link of the ledger."""
+        return self._ledger.find(shard, position)
+
+    def link_page(
+        self, predicate: Predicate, *, newest_first: bool, after: Position | None, count: int
+    ) -> Awaitable[LinkPage]:
+        """Links that may have AuditEvents for which `predicate` is true, by time."""
+        return self._ledger.page(predicate, newest_first=newest_first, after=after, count=count)
+
+    def release_sessions(self, app_name: str) -> Awaitable[int]:
+        """Ends the open transactions of a process that died."""
+        return release_sessions(self._database, app_name)

@@ -1,0 +1,60 @@
+"""
+What is asked of the writer: units of writes, each all or nothing.
+
+A unit says how to judge what is current when it commits, and what is to be recorded of what came
+of it. Both are asked in each attempt, possibly several times: they answer from their arguments
+and change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from audit.record import Record
+from fhir_server.r4.resource import Key
+from fhir_server.search.entry import Entry
+from fhir_server.search.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A new version: its text is `parts` joined by the version number and the instant.
+
+    Without parts it is a deletion, and `entry` that of the version which is deleted.
+    """
+
+    parts: tuple[bytes, bytes, bytes] | None
+    entry: Entry
+    method: str
+
+
+Judge = Callable[[Version | None, datetime], Change | None]
+"""
+Given the current version (None: the id was never used) and the time, what to write.
+
+None leaves the current version as it is. A FhirError that it raises refuses the whole unit.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """`fresh`: the id was made for this write, so there is nothing to read before it."""
+
+    key: Key
+    judge: Judge
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """
+    Writes that commit together or not at all, with the records of what they did.
+
+    `records` is given the version that each write left, in order, and the time of the attempt.
+    """
+
+    writes: Sequence[Write]
+    records: Callable[[Sequence[Version], datetime], Sequence[Record]]
