@@ -107,7 +107,9 @@ def test_a_shard_must_fit_into_the_id_of_an_event() -> None:
         b'{"shard":"a"}',
         b"\xff\xfe",
         link(a_record(), shard=SHARD, position=1, previous=genesis(SHARD)).payload + b" ",
-        link(a_record(), shard=SHARD, position=1, previous=genesis(SHARD)).payload.replace(b"{", b'{"x":1,', 1),
+        link(a_record(), shard=SHARD, position=1, previous=genesis(SHARD)).payload.replace(
+            b"{", b'{"x":1,', 1
+        ),
     ],
 )
 def test_what_is_no_payload_of_ours_is_not_read(payload: bytes) -> None:
