@@ -7,7 +7,9 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|code|8867-4`              a code, whatever its system
 * `Observation|code|http://loinc.org|8867-4`   a code in a system; an empty system is `||`
 * `Observation|subject|Patient/1`        a reference; absolute ones as they are
-* `Patient|name|muller`                  a string, folded to lower case without accents
+* `Observation|subject:identifier|http://a.example|7`   a logical reference, as a code
+* `Patient|name|muller|Müller`           a string, folded to lower case without accents; as written
+* `Observation|code|`                    the element is there, but has nothing to search by
 * `~deleted`                             a tombstone
 
 Inside a value `|` is written `\\|` and `\\` is written `\\\\`, so no value can pass for two.

@@ -1,0 +1,194 @@
+"""
+From a resource to its index entry: everything that a search can ask of it.
+
+Each type has a plan, made once: the alternatives of all its search parameters, equal ones
+evaluated once, found by the JSON member they start at, so that a parameter whose element is
+absent costs nothing.
+
+The resource has passed structure validation: extraction judges nothing and refuses nothing.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from typing import Final, NamedTuple
+
+from fhir_server.r4.compartments import patient_parameters
+from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax
+from fhir_server.r4.fhirpath.model import alternatives as members_of
+from fhir_server.r4.fhirpath.model import is_a
+from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, type_name
+from fhir_server.r4.resource import Key, Resource
+from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
+from fhir_server.search.entry import Entry, Range
+from fhir_server.search.parameters import Parameter, parameters_of
+from fhir_server.search.site import Site
+from fhir_server.search.values import date, reference, string, token, uri
+
+TOKEN_CHARACTERS_MAX: Final = 2_000
+"""Of one token: a longer value is stored, but not found by this parameter."""
+
+Suffixes = Callable[[Collection, Site], list[str]]
+
+_SUFFIXES: Final[Mapping[str, Suffixes]] = {
+    "token": token.suffixes,
+    "reference": reference.suffixes,
+    "string": string.suffixes,
+    "uri": uri.suffixes,
+}
+
+_ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
+"""Parameters over what the store knows of every version anyway."""
+
+_PATIENT: Final = "|Patient/"
+
+
+def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = UTC) -> Entry:
+    """
+    The index entry of `resource` as `key`.
+
+    A parameter whose element is there but has nothing to search by (a CodeableConcept of
+    text alone) leaves the bare token `Type|param|`, so that `:missing` knows.
+    """
+    plan = _plan(key.type)
+    site = Site(base_url, zone)
+    root = Node(key.type, resource)
+    focus = [root]
+    found = _Found([key.type], [], [key.id] if key.type == "Patient" else [])
+    for selection in plan.selections(resource):
+        nodes = selection.evaluate(focus, root)
+        if nodes:
+            for use in selection.uses:
+                use.collect(nodes, site, found)
+    return Entry(
+        tokens=tuple(dict.fromkeys(found.tokens)),
+        ranges=tuple(dict.fromkeys(found.ranges)),
+        patients=tuple(dict.fromkeys(found.patients)),
+        clinical_date=_clinical_date(plan.clinical_date, found.ranges),
+    )
+
+
+class _Found(NamedTuple):
+    tokens: list[str]
+    ranges: list[Range]
+    patients: list[str]
+
+
+class _AsTokens(NamedTuple):
+    """What one kind of parameter makes of a selection, for all parameters of the kind that share it."""
+
+    suffixes: Suffixes
+    names: tuple[str, ...]
+    in_compartment: bool
+
+    def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
+        suffixes = self.suffixes(nodes, site) or ["|"]
+        for name in self.names:
+            found.tokens.extend(
+                [name + suffix for suffix in suffixes if len(suffix) <= TOKEN_CHARACTERS_MAX] or [name + "|"]
+            )
+        if self.in_compartment:
+            found.patients.extend(
+                suffix[len(_PATIENT) :]
+                for suffix in suffixes
+                if suffix.startswith(_PATIENT) and "/" not in suffix[len(_PATIENT) :]
+            )
+
+
+class _AsRanges(NamedTuple):
+    names: tuple[str, ...]
+
+    def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
+        ranges = date.ranges(nodes, site)
+        for name in self.names:
+            found.ranges.extend([Range(name, low, high) for low, high in ranges])
+            if not ranges:
+                found.tokens.append(name + "|")
+
+
+class _Selection(NamedTuple):
+    evaluate: Evaluate
+    uses: tuple[_AsTokens | _AsRanges, ...]
+
+
+class _Plan(NamedTuple):
+    by_member: Mapping[str, tuple[_Selection, ...]]
+    always: tuple[_Selection, ...]
+    clinical_date: str | None
+
+    def selections(self, resource: Resource) -> list[_Selection]:
+        wanted = list(self.always)
+        for member in resource:
+            wanted += self.by_member.get(member, ())
+        return wanted
+
+
+@functools.cache
+def _plan(resource_type: str) -> _Plan:
+    sharing: dict[Syntax, list[Parameter]] = {}
+    for parameter in parameters_of(resource_type).values():
+        if parameter.indexed and parameter.code not in _ELSEWHERE:
+            for alternative in parameter.alternatives:
+                sharing.setdefault(alternative, []).append(parameter)
+    by_member: dict[str, tuple[_Selection, ...]] = {}
+    always: list[_Selection] = []
+    for alternative, parameters in sharing.items():
+        selection = _Selection(compiled_syntax(alternative), _uses(parameters))
+        members = _first_members(alternative, resource_type)
+        if members is None:
+            always.append(selection)
+        for member in members or ():
+            by_member[member] = (*by_member.get(member, ()), selection)
+    clinical_date = CLINICAL_DATES.get(resource_type)
+    return _Plan(by_member, tuple(always), clinical_date and f"{resource_type}|{clinical_date}")
+
+
+def _uses(parameters: list[Parameter]) -> tuple[_AsTokens | _AsRanges, ...]:
+    uses: list[_AsTokens | _AsRanges] = []
+    for type in dict.fromkeys(parameter.type for parameter in parameters):
+        alike = [parameter for parameter in parameters if parameter.type == type]
+        names = tuple(parameter.name for parameter in alike)
+        if type == "date":
+            uses.append(_AsRanges(names))
+        else:
+            in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
+            uses.append(_AsTokens(_SUFFIXES[type], names, in_compartment))
+    return tuple(uses)
+
+
+def _compartment_names(resource_type: str) -> frozenset[str]:
+    """The names under which the references that say whose a resource is are indexed."""
+    parameters = parameters_of(resource_type)
+    return frozenset(name for code in patient_parameters(resource_type) for name in parameters[code].found_as)
+
+
+def _first_members(expression: Syntax, resource_type: str) -> frozenset[str] | None:
+    """The JSON members one of which must be there for a result; None when it cannot be told."""
+    only = None
+    while True:
+        match expression:
+            case Member(of=Member(of=None, name=root), name=name) if root[0].isupper():
+                return frozenset(
+                    found.member
+                    for found in members_of(resource_type, name)
+                    if only is None or is_a(found.type, only)
+                )
+            case TypeOperation(operator="as", of=of, type=type):
+                expression, only = of, type
+            case Call(of=of, name="as" | "ofType", arguments=(argument,)) if of is not None:
+                expression, only = of, type_name(argument)
+            case Member(of=of) | Call(of=of, name="where" | "extension") if of is not None:
+                expression, only = of, None
+            case _:
+                return None
+
+
+def _clinical_date(name: str | None, ranges: list[Range]) -> int | None:
+    if name is None:
+        return None
+    moments = [earliest(found.low, found.high) for found in ranges if found.parameter == name]
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,40 @@
+"""How much a search may ask for. Beyond it is refused, never cut in silence; only `_count` is lowered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fhir_server.r4.errors import TooCostly, TooLarge
+from fhir_server.r4.interaction import Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLimits:
+    """
+    `values_max` counts the alternatives between commas of all parameters together.
+
+    `include_parameters_max` is of `_include`s in a request, not of what they find.
+    """
+
+    page_size_default: int = 50
+    page_size_max: int = 1_000
+    parameters_max: int = 100
+    values_max: int = 1_000
+    value_characters_max: int = 2_000
+    value_characters_total_max: int = 200_000
+    sort_keys_max: int = 4
+    include_parameters_max: int = 20
+
+    def refuse_excess(self, parameters: Parameters) -> None:
+        """Raises TooCostly for too many parameters, TooLarge for too long ones."""
+        if len(parameters) > self.parameters_max:
+            raise TooCostly(f"The search has more than {self.parameters_max} parameters")
+        lengths = [len(name) + len(value) for name, value in parameters]
+        if sum(lengths) > self.value_characters_total_max:
+            raise TooLarge(f"The search has more than {self.value_characters_total_max} characters")
+
+    def refuse_values(self, name: str, values: Iterable[str]) -> None:
+        """Raises TooLarge when one of the values between commas is too long."""
+        if any(len(value) > self.value_characters_max for value in values):
+            raise TooLarge(f"A value of `{name}` has more than {self.value_characters_max} characters")

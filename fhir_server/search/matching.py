@@ -1,0 +1,68 @@
+"""
+Does a version answer a predicate? In plain Python, from its index entry alone.
+
+The reference for what store/filters.py gives to the database, and the second look at what is
+about to leave the server.
+"""
+
+from __future__ import annotations
+
+from fhir_server.search.entry import Range
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Everything,
+    InRange,
+    Not,
+    Nothing,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    Updated,
+    WithId,
+)
+from fhir_server.search.version import Version
+
+
+def matches(predicate: Predicate, version: Version) -> bool:
+    """The predicate holds of this version."""
+    # The kinds that restrictions are made of come first: each page is judged by them.
+    match predicate:
+        case AnyToken(values=values):
+            return not values.isdisjoint(version.entry.tokens)
+        case And(parts=parts):
+            return all(matches(part, version) for part in parts)
+        case OfPatients(ids=ids):
+            return not ids.isdisjoint(version.entry.patients)
+        case Or(parts=parts):
+            return any(matches(part, version) for part in parts)
+        case Not(part=part):
+            return not matches(part, version)
+        case Everything():
+            return True
+        case Nothing():
+            return False
+        case TokenPrefix(prefix=prefix):
+            return any(token.startswith(prefix) for token in version.entry.tokens)
+        case InRange():
+            return any(_within(predicate, found) for found in version.entry.ranges)
+        case OnlyOfPatients(ids=ids):
+            return ids.issuperset(version.entry.patients)
+        case WithId(ids=ids):
+            return version.key.id in ids
+        case Updated(start=start, end=end):
+            return (start is None or start <= version.last_updated) and (
+                end is None or version.last_updated < end
+            )
+
+
+def _within(bounds: InRange, found: Range) -> bool:
+    return (
+        found.parameter == bounds.parameter
+        and (bounds.low_min is None or bounds.low_min <= found.low)
+        and (bounds.low_max is None or found.low <= bounds.low_max)
+        and (bounds.high_min is None or bounds.high_min <= found.high)
+        and (bounds.high_max is None or found.high <= bounds.high_max)
+    )

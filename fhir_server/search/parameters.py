@@ -1,0 +1,175 @@
+"""
+The search parameters of each type, ready to extract by and to search by.
+
+All of R4's are here, those too that cannot be searched yet: these are refused by name.
+
+https://hl7.org/fhir/R4/searchparameter-registry.html
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fhir_server.r4.definitions import SearchParameter, definitions
+from fhir_server.r4.definitions.facts import SearchType
+from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
+from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
+
+SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(("token", "reference", "string", "date", "uri"))
+"""The parameter types that a search gets an answer for."""
+
+_R4: Final = "http://hl7.org/fhir/SearchParameter/"
+
+CORRECTED: Final[Mapping[str, str]] = {
+    # FHIRPath has no function `hasExtension`.
+    _R4 + "questionnaireresponse-extensions-QuestionnaireResponse-item-subject": (
+        "QuestionnaireResponse.item.where(extension("
+        "'http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject').exists())"
+        ".answer.value.ofType(Reference)"
+    ),
+}
+"""What R4 meant, where its own expression cannot be evaluated."""
+
+Systems = Mapping[str, frozenset[str]]
+"""Code systems and those of their codes that a binding allows; none for a system with a grammar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """
+    One search parameter of one resource type.
+
+    `name` is what its tokens and ranges begin with: `Observation|code`. `alternatives` are the
+    operands of its expression, `types` the FHIR types that these can select. `targets` is what R4
+    says a reference parameter may refer to, `reaches` what is left of it by the elements' own
+    definitions. `systems` is for a parameter over elements of type code: the systems of their
+    required bindings, None without.
+
+    What other parameters together select anyway is not indexed twice: `Observation|combo-code`
+    is found as `Observation|code` and `Observation|component-code`, its `found_as`.
+    """
+
+    resource_type: str
+    code: str
+    name: str
+    type: SearchType
+    targets: tuple[str, ...]
+    reaches: tuple[str, ...]
+    alternatives: tuple[Syntax, ...]
+    types: frozenset[str]
+    systems: Systems | None
+    found_as: tuple[str, ...]
+
+    @property
+    def supported(self) -> bool:
+        """A search by it gets an answer."""
+        return self.type in SUPPORTED_TYPES and bool(self.alternatives)
+
+    @property
+    def indexed(self) -> bool:
+        """Tokens or ranges are kept under its own name."""
+        return self.supported and self.found_as == (self.name,)
+
+    def parts(self) -> tuple[Parameter, ...]:
+        """The parameter under each name that it is found as."""
+        return tuple(replace(self, name=name) for name in self.found_as)
+
+
+@functools.cache
+def parameters_of(resource_type: str) -> Mapping[str, Parameter]:
+    """By code, in the order of their codes."""
+    declared = definitions().search_parameters[resource_type]
+    parameters = [_parameter(resource_type, declared[code]) for code in sorted(declared)]
+    indexed: list[Parameter] = []
+    for parameter in sorted(parameters, key=lambda parameter: len(parameter.alternatives)):
+        if parameter.supported and not _covering(parameter, indexed):
+            indexed.append(parameter)
+    return {
+        parameter.code: replace(parameter, found_as=_covering(parameter, indexed) or (parameter.name,))
+        for parameter in parameters
+    }
+
+
+def _parameter(resource_type: str, declared: SearchParameter) -> Parameter:
+    alternatives, selected = _alternatives(resource_type, declared)
+    types = frozenset(outcome.type for outcome in selected)
+    return Parameter(
+        resource_type=resource_type,
+        code=declared.code,
+        name=f"{resource_type}|{declared.code}",
+        type=declared.type,
+        targets=declared.targets,
+        reaches=_reaches(declared, alternatives, resource_type),
+        alternatives=alternatives,
+        types=types,
+        systems=_systems(selected) if types == {"code"} else None,
+        found_as=(),
+    )
+
+
+def _covering(parameter: Parameter, indexed: list[Parameter]) -> tuple[str, ...]:
+    """Names of indexed parameters of the same type that together select what this one selects."""
+    wanted = set(parameter.alternatives)
+    others = [
+        other
+        for other in indexed
+        if other is not parameter and other.type == parameter.type and wanted.issuperset(other.alternatives)
+    ]
+    covered = {alternative for other in others for alternative in other.alternatives}
+    return tuple(other.name for other in others) if covered == wanted else ()
+
+
+def _alternatives(resource_type: str, declared: SearchParameter) -> tuple[tuple[Syntax, ...], Outcomes]:
+    expression = CORRECTED.get(declared.url, declared.expression)
+    if expression is None:
+        return (), ()
+    alternatives: list[Syntax] = []
+    selected: Outcomes = ()
+    for operand in operands(parse(expression), "|"):
+        alternative = _value_of_extension(operand, resource_type)
+        found = outcomes(alternative, resource_type)
+        if found:
+            alternatives.append(alternative)
+            selected += found
+    return tuple(alternatives), selected
+
+
+def _reaches(
+    declared: SearchParameter, alternatives: tuple[Syntax, ...], resource_type: str
+) -> tuple[str, ...]:
+    allowed: set[str] = set()
+    for alternative in alternatives:
+        match alternative:
+            case Call(name="where", arguments=(TypeOperation("is", Call(name="resolve"), type),)):
+                allowed.add(type)
+            case _:
+                for outcome in outcomes(alternative, resource_type):
+                    allowed |= _declared_targets(outcome) or set(declared.targets)
+    return tuple(target for target in declared.targets if target in allowed)
+
+
+def _declared_targets(outcome: Outcome) -> set[str]:
+    """What the element may refer to; none is anything."""
+    types = outcome.element.types if outcome.element else ()
+    return {target for type in types if type.code == outcome.type for target in type.targets}
+
+
+def _value_of_extension(alternative: Syntax, resource_type: str) -> Syntax:
+    """Some of R4's expressions end at an Extension; what is searched is its value."""
+    ends_there = any(outcome.type == "Extension" for outcome in outcomes(alternative, resource_type))
+    return Member(alternative, "value") if ends_there else alternative
+
+
+def _systems(selected: Outcomes) -> Systems | None:
+    """The systems of all bindings together; None as soon as one element has no required binding."""
+    together: dict[str, frozenset[str]] = {}
+    for outcome in selected:
+        binding = outcome.element.binding if outcome.element else None
+        if binding is None or binding.strength != "required" or binding.value_set is None:
+            return None
+        for system, codes in definitions().value_sets.get(binding.value_set, {}).items():
+            together[system] = together.get(system, frozenset()) | codes
+    return together

@@ -1,0 +1,203 @@
+"""
+From search parameters as they were sent to a question that a store can answer.
+
+Nothing is guessed: an unknown parameter, modifier or prefix and a malformed value are refused by
+name. Under `Prefer: handling=lenient` parameters that are unknown or not supported are left out
+and listed in `ignored`; a known parameter with a bad value is refused all the same. What was
+really used is in `used`, for the self link.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
+from fhir_server.r4.interaction import Handling, Parameters, Search
+from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
+from fhir_server.search.escaping import split
+from fhir_server.search.history import HistoryQuery, parse_history
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.parameters import SUPPORTED_TYPES
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    InRange,
+    Or,
+    Predicate,
+    TokenPrefix,
+    all_of,
+    of_types,
+)
+from fhir_server.search.results import (
+    RESULT_PARAMETERS,
+    Include,
+    SortKey,
+    Total,
+    count_of,
+    includes_of,
+    order_of,
+    refuse_unsupported,
+    total_of,
+)
+from fhir_server.search.site import Site
+
+__all__ = [
+    "SUPPORTED_TYPES",
+    "HistoryQuery",
+    "Include",
+    "Query",
+    "SearchLimits",
+    "SortKey",
+    "Total",
+    "parse",
+    "parse_history",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    A search, understood.
+
+    `types` are those searched, none for all. `predicate` says everything that a match must
+    fulfil, its type included. `count` is how many matches make a page; 0 asks for the total
+    alone. `used` leaves `_cursor` out; `cursor` is what the store gave out for the next page.
+    """
+
+    types: tuple[str, ...]
+    predicate: Predicate
+    order: tuple[SortKey, ...]
+    count: int
+    total: Total
+    includes: tuple[Include, ...]
+    used: Parameters
+    ignored: tuple[str, ...]
+    cursor: str | None
+
+
+def parse(
+    search: Search,
+    *,
+    limits: SearchLimits,
+    handling: Handling | None = None,
+    base_url: str = "",
+    zone: tzinfo = UTC,
+) -> Query:
+    """
+    What `search` asks for; `handling` overrules its own.
+
+    Raises Invalid for what cannot be understood, Unsupported for what R4 defines and this
+    server has not, TooCostly and TooLarge beyond `limits`.
+    """
+    limits.refuse_excess(search.parameters)
+    lenient = (handling or search.handling) == "lenient"
+    types = _types(search)
+    criteria, results, ignored = _sorted_out(search.parameters, types, lenient=lenient)
+    given = _once(results)
+    count = count_of(given, limits)
+    return Query(
+        types=types,
+        predicate=_predicate(criteria, types, limits, Site(base_url, zone)),
+        order=order_of(given.get("_sort"), types, limits),
+        count=count,
+        total=total_of(given, count),
+        includes=includes_of([value for name, value in results if name == "_include"], types, limits),
+        used=tuple(_used(search.parameters, ignored, count)),
+        ignored=ignored,
+        cursor=given.get("_cursor"),
+    )
+
+
+def _types(search: Search) -> tuple[str, ...]:
+    listed = [value for name, value in search.parameters if name == "_type"]
+    if search.type is not None:
+        if listed:
+            raise Invalid("`_type` is for searches over several types, at the base URL")
+        return (search.type,)
+    types = tuple(dict.fromkeys(type for value in listed for type in value.split(",")))
+    unknown = [type for type in types if type not in definitions().resource_types]
+    if unknown:
+        raise Invalid(f"`_type`: `{unknown[0][:64]}` is not a resource type of R4")
+    if "AuditEvent" in types and len(types) > 1:
+        raise Unsupported("AuditEvents are searched on their own, not with other types")
+    return types
+
+
+def _sorted_out(
+    parameters: Parameters, types: tuple[str, ...], *, lenient: bool
+) -> tuple[Parameters, Parameters, tuple[str, ...]]:
+    """Criteria, result parameters, and the names that are ignored."""
+    searched = types or tuple(sorted(definitions().resource_types))
+    criteria, results, ignored = [], [], []
+    for name, value in parameters:
+        if name.partition(":")[0] in RESULT_PARAMETERS:
+            results.append((name, value))
+        elif is_supported(searched, name):
+            criteria.append((name, value))
+        elif lenient:
+            ignored.append(name)
+        elif is_known(searched, name):
+            raise refusal(searched, name)
+        else:
+            raise Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
+    return tuple(criteria), tuple(results), tuple(dict.fromkeys(ignored))
+
+
+def _named(types: tuple[str, ...]) -> str:
+    return " and ".join(types) if types else "all types"
+
+
+def _once(results: Parameters) -> Mapping[str, str]:
+    """The result parameters that may be given once, by name."""
+    given: dict[str, str] = {}
+    for name, value in results:
+        refuse_unsupported(name, value)
+        if name in given and name != "_include":
+            raise Invalid(f"`{name}` is given more than once")
+        given[name] = value
+    return given
+
+
+def _predicate(criteria: Parameters, types: tuple[str, ...], limits: SearchLimits, site: Site) -> Predicate:
+    searched = types or tuple(sorted(definitions().resource_types))
+    parts = []
+    values_count = 0
+    for name, value in criteria:
+        values = split(value, ",")
+        values_count += len(values)
+        if values_count > limits.values_max:
+            raise TooCostly(f"The search has more than {limits.values_max} values")
+        limits.refuse_values(name, values)
+        parts.append(criterion(searched, name, values, site))
+    if types and not any(_implies_type(part, types) for part in parts):
+        parts.insert(0, of_types(frozenset(types)))
+    return all_of(*parts)
+
+
+def _implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
+    """What it is true of is of one of the types, as their names start its tokens and ranges."""
+    starts = tuple(f"{type}|" for type in types)
+    match predicate:
+        case AnyToken(values=values):
+            return all(value.startswith(starts) for value in values)
+        case TokenPrefix(prefix=text) | InRange(parameter=text):
+            return f"{text}|".startswith(starts)
+        case Or(parts=parts):
+            return all(_implies_type(part, types) for part in parts)
+        case And(parts=parts):
+            return any(_implies_type(part, types) for part in parts)
+        case _:
+            return False
+
+
+def _used(parameters: Parameters, ignored: Sequence[str], count: int) -> list[tuple[str, str]]:
+    return [
+        (name, str(count) if name == "_count" else value)
+        for name, value in parameters
+        if name not in ignored and name != "_cursor"
+    ]

@@ -1,0 +1,160 @@
+"""
+Parameters that shape the answer instead of choosing resources: order, page, total, includes.
+
+https://hl7.org/fhir/R4/search.html#return
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
+from fhir_server.search.clinical_dates import CLINICAL_DATES
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.parameters import Parameter, parameters_of
+
+Total = Literal["none", "estimate", "accurate"]
+
+RESULT_PARAMETERS: Final = frozenset(
+    (
+        "_contained",
+        "_containedType",
+        "_count",
+        "_cursor",
+        "_elements",
+        "_format",
+        "_include",
+        "_pretty",
+        "_revinclude",
+        "_score",
+        "_sort",
+        "_summary",
+        "_total",
+        "_type",
+    )
+)
+
+_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
+    "_contained": frozenset(("false",)),
+    "_summary": frozenset(("count", "false")),
+}
+"""Values that say what this server does anyway, or can do."""
+
+_WITHOUT: Final = frozenset(("_containedType", "_elements", "_revinclude", "_score"))
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """
+    One key of an order.
+
+    `sequence` is the order of first creation, the default; `updated` meta.lastUpdated;
+    `clinical_date` that of the entry; `parameter` the search parameter of this code, or `_id`.
+    """
+
+    kind: Literal["sequence", "updated", "clinical_date", "parameter"]
+    parameter: str | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`Observation:subject:Patient`; no target is any that the parameter can have."""
+
+    type: str
+    parameter: str
+    target: str | None = None
+
+
+def refuse_unsupported(name: str, value: str) -> None:
+    """Raises Invalid or Unsupported for a result parameter, or a value of it, that is not there."""
+    code, _, modifier = name.partition(":")
+    if modifier:
+        raise Invalid(f"The modifier `:{modifier[:64]}` of `{code}` is not supported; it has none here")
+    if not value:
+        raise Invalid(f"`{name}` has an empty value")
+    if name in _WITHOUT or value not in _ACCEPTED.get(name, (value,)):
+        raise Unsupported(f"`{name}`{'' if name in _WITHOUT else ' with this value'} is not supported")
+
+
+def count_of(given: Mapping[str, str], limits: SearchLimits) -> int:
+    """Matches on a page: more than the limit is the limit, 0 is none but the total."""
+    if given.get("_summary") == "count":
+        return 0
+    text = given.get("_count")
+    if text is None:
+        return limits.page_size_default
+    if not _DIGITS.fullmatch(text):
+        raise Invalid("`_count` is a number, 0 or more")
+    return min(int(text[:18]), limits.page_size_max)
+
+
+def total_of(given: Mapping[str, str], count: int) -> Total:
+    """`_total`; who wants no matches wants to know how many there are."""
+    wanted = given.get("_total", "none")
+    if wanted not in get_args(Total):
+        raise Invalid("`_total` is `none`, `estimate` or `accurate`")
+    if count == 0 or wanted == "accurate":
+        return "accurate"
+    return "estimate" if wanted == "estimate" else "none"
+
+
+def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> tuple[SortKey, ...]:
+    """`_sort`, by default the order of creation."""
+    if sort is None:
+        return (SortKey("sequence"),)
+    rules = sort.split(",")
+    if len(rules) > limits.sort_keys_max:
+        raise TooCostly(f"`_sort` has more than {limits.sort_keys_max} keys")
+    return tuple(_sort_key(rule.removeprefix("-"), rule.startswith("-"), types) for rule in rules)
+
+
+def includes_of(values: Sequence[str], types: tuple[str, ...], limits: SearchLimits) -> tuple[Include, ...]:
+    """Each `_include`, once."""
+    if len(values) > limits.include_parameters_max:
+        raise TooCostly(f"The search has more than {limits.include_parameters_max} `_include`s")
+    return tuple(dict.fromkeys(_include(value, types) for value in values))
+
+
+def _sort_key(code: str, descending: bool, types: tuple[str, ...]) -> SortKey:  # noqa: FBT001  as SortKey
+    if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
+        return SortKey("updated", descending=descending)
+    if code == "_id":
+        return SortKey("parameter", code, descending)
+    for type in types or tuple(definitions().resource_types):
+        parameter = parameters_of(type).get(code)
+        if parameter is None:
+            raise Invalid(f"`_sort`: `{code[:64]}` is not a search parameter of {type}")
+        if not parameter.supported:
+            raise Unsupported(f"`_sort`: `{code}` is not supported")
+    if types and all(CLINICAL_DATES.get(type) == code for type in types):
+        return SortKey("clinical_date", code, descending)
+    return SortKey("parameter", code, descending)
+
+
+def _include(value: str, types: tuple[str, ...]) -> Include:
+    source, _, rest = value.partition(":")
+    code, _, target = rest.partition(":")
+    if source == "*" or code == "*":
+        raise Unsupported("`_include` with `*` is not supported: name the parameters")
+    if source not in definitions().resource_types:
+        raise Invalid("`_include` is `[type]:[parameter]` or `[type]:[parameter]:[target type]`")
+    if types and source not in types:
+        raise Invalid(f"`_include` starts at {source}, which this search does not return")
+    parameter = parameters_of(source).get(code)
+    if parameter is None or parameter.type != "reference":
+        raise Invalid(f"`_include`: `{code[:64]}` is not a reference parameter of {source}")
+    _refuse_target(parameter, target)
+    return Include(source, code, target or None)
+
+
+def _refuse_target(parameter: Parameter, target: str) -> None:
+    if target and target not in parameter.targets:
+        raise Invalid(f"`_include`: `{parameter.code}` does not refer to `{target[:64]}`")
+
+
+_DIGITS: Final = re.compile(r"[0-9]+")

@@ -1,0 +1,110 @@
+"""
+reference: what an element points to.
+
+Extracted: `|Patient/1` from a reference on this server, relative or under our own base URL;
+`|https://other.example/Patient/1` from one elsewhere, a urn or a canonical as it is written;
+with its version also `|Patient/1/_history/2`. What is contained is not found. An identifier in
+place of a reference, or beside it, gives `:identifier|system|value`.
+
+https://hl7.org/fhir/R4/search.html#reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Invalid
+from fhir_server.r4.fhirpath import Collection
+from fhir_server.r4.fhirpath.references import target_of
+from fhir_server.r4.primitives import is_id
+from fhir_server.search.entry import escape
+from fhir_server.search.escaping import unescaped
+from fhir_server.search.parameters import Parameter
+from fhir_server.search.predicate import AnyToken, Predicate
+from fhir_server.search.site import Site
+from fhir_server.search.unions import union
+from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.token import coded, in_system, system_and_code
+
+
+def suffixes(nodes: Collection, site: Site) -> list[str]:
+    """What follows the parameter's name in each token."""
+    found: list[str] = []
+    for type, value, _ in nodes:
+        if type == "Reference":
+            reference, identifier = value.get("reference"), value.get("identifier")
+            if isinstance(reference, str):
+                found += _to(reference, site.base_url)
+            if isinstance(identifier, dict):
+                found += _identified(identifier)
+        elif isinstance(value, str):
+            found += _to(value, site.base_url)
+        elif isinstance(value, dict) and isinstance(value.get("resourceType"), str):
+            # A resource that stands where a reference could: Bundle's first entry.
+            found.append(f"|{value['resourceType']}/{escape(str(value.get('id', '')))}")
+    return found
+
+
+def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], site: Site) -> Predicate:
+    """One of `values` is what the parameter points to; `:[type]` says its type, `:identifier` its name."""
+    if modifier == "identifier":
+        name = f"{parameter.name}:identifier"
+        return union(coded(name, *system_and_code(parameter.code, value)) for value in values)
+    if modifier is not None and modifier not in definitions().resource_types:
+        raise refuse_modifier(parameter.code, modifier, "[type]", "identifier", "missing")
+    wanted = [_wanted(parameter, modifier, unescaped(value), site.base_url) for value in values]
+    return AnyToken(
+        frozenset(f"{parameter.name}|{escape(target)}" for targets in wanted for target in targets)
+    )
+
+
+def _to(reference: str, base_url: str) -> list[str]:
+    if reference.startswith("#") or not reference:
+        return []
+    reference = _relative(reference, base_url)
+    found = [f"|{escape(reference)}"]
+    if "|" in reference:
+        found.append(f"|{escape(reference.partition('|')[0])}")
+    elif "/_history/" in reference and (target := target_of(reference)):
+        found.append(f"|{escape(str(target))}")
+    return found
+
+
+def _relative(reference: str, base_url: str) -> str:
+    if base_url and reference.startswith(base_url + "/"):
+        return reference[len(base_url) + 1 :]
+    return reference
+
+
+def _identified(identifier: dict[str, Any]) -> list[str]:
+    return [f":identifier{suffix}" for suffix in in_system(identifier.get("system"), identifier.get("value"))]
+
+
+def _wanted(parameter: Parameter, type: str | None, value: str, base_url: str) -> list[str]:
+    """The references that one search value means."""
+    value = _relative(value, base_url)
+    if ":" in value or parameter.types == {"canonical"}:
+        # A URL elsewhere, a urn, a canonical: as it is.
+        return [value]
+    if "/" not in value:
+        return [f"{target}/{value}" for target in _types(parameter, type, value)]
+    target = target_of(value)
+    if target is None or target.base or not is_id(target.id):
+        raise Invalid(f"A value of `{parameter.code}` is `id`, `Type/id` or an absolute URL")
+    if type not in (None, target.type):
+        raise Invalid(f"`{parameter.code}:{type}` cannot be a {target.type}")
+    return [value]
+
+
+def _types(parameter: Parameter, type: str | None, id: str) -> tuple[str, ...]:
+    if not is_id(id):
+        raise Invalid(f"A value of `{parameter.code}` is `id`, `Type/id` or an absolute URL")
+    if type is None:
+        if not parameter.reaches:
+            raise Invalid(f"`{parameter.code}` may refer to anything: write `Type/id`")
+        return parameter.reaches
+    if type not in parameter.targets:
+        raise Invalid(f"`{parameter.code}` never refers to a {type}")
+    return (type,)

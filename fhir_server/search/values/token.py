@@ -1,0 +1,123 @@
+r"""
+token: a code, alone or in its system.
+
+Extracted from Coding, CodeableConcept and Identifier: `|code` and `|system|code`, where there
+is no system `||code`; from anything else that is one value: `|value`. An element of type code
+has the system of its required binding, which is looked at when a search names a system.
+
+https://hl7.org/fhir/R4/search.html#token
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fhir_server.r4.errors import Invalid
+from fhir_server.r4.fhirpath import Collection
+from fhir_server.search.entry import escape
+from fhir_server.search.escaping import split, unescaped
+from fhir_server.search.parameters import Parameter, Systems
+from fhir_server.search.predicate import (
+    AnyToken,
+    Nothing,
+    Predicate,
+    TokenPrefix,
+    token,
+)
+from fhir_server.search.site import Site
+from fhir_server.search.unions import union
+from fhir_server.search.values.modifiers import refuse_modifier
+
+SPECIAL_VALUES: Final = "http://hl7.org/fhir/special-values"
+"""The system of true and false: https://hl7.org/fhir/R4/codesystem-special-values.html."""
+
+_WITH_SYSTEM: Final = frozenset(("Coding", "CodeableConcept", "Identifier"))
+
+
+def suffixes(nodes: Collection, _site: Site) -> list[str]:
+    """What follows the parameter's name in each token."""
+    found: list[str] = []
+    for type, value, _ in nodes:
+        if type == "CodeableConcept":
+            for coding in value.get("coding", ()):
+                found += in_system(coding.get("system"), coding.get("code"))
+        elif type == "Coding":
+            found += in_system(value.get("system"), value.get("code"))
+        elif type == "Identifier":
+            found += in_system(value.get("system"), value.get("value"))
+        elif type == "ContactPoint":
+            found += _one(value.get("value"))
+        else:
+            found += _one(value)
+    return found
+
+
+def in_system(system: Any, code: Any) -> tuple[str, ...]:
+    """The tokens of a code that stands beside its system, as Coding and Identifier have it."""
+    if not isinstance(code, str):
+        return (f"|{escape(system)}|",) if isinstance(system, str) else ()
+    code = escape(code)
+    if isinstance(system, str):
+        return f"|{code}", f"|{escape(system)}|{code}"
+    return f"|{code}", f"||{code}"
+
+
+def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
+    """One of `values` is a token of the parameter."""
+    if modifier is not None:
+        raise refuse_modifier(parameter.code, modifier, "not", "missing")
+    return union(_is(parameter, value) for value in values)
+
+
+def system_and_code(code: str, value: str) -> tuple[str | None, str]:
+    """`(system, code)` of a search value, the system None when it is not said."""
+    parts = [unescaped(part) for part in split(value, "|")]
+    if len(parts) > 2 or not any(parts):
+        raise Invalid(f"A value of `{code}` is `code`, `system|code`, `|code` or `system|`")
+    return (None, parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def coded(name: str, system: str | None, code: str) -> Predicate:
+    """The entry has `code` in `system` under `name`; no system: in any, empty: in none, no code: any code."""
+    if system is None:
+        return token(f"{name}|{escape(code)}")
+    if not code:
+        return TokenPrefix(f"{name}|{escape(system)}|")
+    return token(f"{name}|{escape(system)}|{escape(code)}")
+
+
+def _is(parameter: Parameter, value: str) -> Predicate:
+    system, code = system_and_code(parameter.code, value)
+    if parameter.types == {"boolean"}:
+        return _is_boolean(parameter, system, code)
+    if system is None or parameter.types & _WITH_SYSTEM:
+        return coded(parameter.name, system, code)
+    if parameter.systems is None:
+        raise Invalid(f"`{parameter.code}` has values without a system: search by the value alone")
+    return _is_bound(parameter, parameter.systems, system, code)
+
+
+def _is_boolean(parameter: Parameter, system: str | None, code: str) -> Predicate:
+    if code not in ("true", "false"):
+        raise Invalid(f"`{parameter.code}` is `true` or `false`")
+    return coded(parameter.name, None, code) if system in (None, SPECIAL_VALUES) else Nothing()
+
+
+def _is_bound(parameter: Parameter, systems: Systems, system: str, code: str) -> Predicate:
+    """The JSON of a code does not say its system: the binding does."""
+    codes = systems.get(system)
+    if codes is None:
+        return Nothing()
+    if code:
+        # A system without a list of codes has a grammar, and any code may be of it.
+        return coded(parameter.name, None, code) if code in codes or not codes else Nothing()
+    if len(systems) == 1:
+        return TokenPrefix(f"{parameter.name}|")
+    return AnyToken(frozenset(f"{parameter.name}|{escape(each)}" for each in codes))
+
+
+def _one(value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("|true",) if value else ("|false",)
+    return (f"|{escape(value)}",) if isinstance(value, str) else ()
