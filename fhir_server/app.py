@@ -13,7 +13,7 @@ import uuid
 from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from random import Random
+from random import SystemRandom
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,7 +84,7 @@ class Application:
         store = await Store.open(
             settings.mongodb_url or "",
             clock=utc_now,
-            random=Random(),
+            random=SystemRandom(),
             name=settings.mongodb_database,
             app_name=self._process,
             limits=StoreLimits(
@@ -120,7 +120,7 @@ class Application:
         if self._store is None:
             return {"store": "not open yet"}
         try:
-            await self._store.ping()
+            await self._store.epoch()
         except FhirError as away:
             return {"mongodb": str(away)}
         return {}

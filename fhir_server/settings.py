@@ -7,8 +7,9 @@ turns a stage of the pipeline off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,16 +21,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FHIR_SERVER_", frozen=True, extra="forbid")
 
     data_dir: Path = Field(Path("data"), description="Folder of the embedded database and of the secret.")
-    mongodb_url: str | None = Field(
-        None, description="A replica set to use instead of the embedded mongod."
-    )
+    mongodb_url: str | None = Field(None, description="A replica set to use instead of the embedded mongod.")
     mongodb_database: str = Field("fhir", description="Name of the database.")
     mongodb_cache_bytes: int = Field(
         1 << 30, gt=1 << 28, description="Cache of the embedded mongod, in bytes."
     )
     secret: str | None = Field(
         None,
-        description="What wraps the signing keys: 64 hexadecimal digits. Without it, `secret` in the data folder.",
+        description="What wraps the signing keys: 64 hexadecimal digits; else `secret` in the data folder.",
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -75,3 +74,8 @@ class Settings(BaseSettings):
     consent_base_policy: Literal["basic", "all", "break-glass-only", "deny"] = Field(
         "basic", description="What holds for a patient without a Consent: see docs/consent.md."
     )
+
+
+def settings(given: Mapping[str, Any]) -> Settings:
+    """What a command was told, then the environment, then the defaults; None is not told."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})

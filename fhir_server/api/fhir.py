@@ -53,9 +53,7 @@ class Fhir:
             measured.status = response.status
         await response.send(send, request_id=contact.request_id, without_body=method == "HEAD")
 
-    async def _respond(
-        self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact
-    ) -> Response:
+    async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         caller: Caller | None = None
         path = scope["path"][len(self._base_path) :].strip("/")
         try:

@@ -147,11 +147,7 @@ def pairs(query: str) -> Parameters:
     if len(query) > QUERY_CHARACTERS_MAX:
         raise TooLarge(f"The query has more than {QUERY_CHARACTERS_MAX} characters")
     try:
-        return tuple(
-            parse_qsl(
-                query, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
-            )
-        )
+        return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX))
     except ValueError as error:
         raise Invalid(f"The query is not UTF-8, or has more than {PARAMETERS_MAX} parameters") from error
 

@@ -13,14 +13,14 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
+from random import SystemRandom
 from typing import Annotated, Final
 
 import typer
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
-from fhir_server.settings import Settings
+from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError, load_or_create
 from fhir_server.smart.scopes import parse
 from fhir_server.smart.secret import wrapping_secret
@@ -60,37 +60,36 @@ def token(
 
     Example: fhir-server token --data-dir data --scope 'patient/*.rs' --patient 1 --lifetime 8h
     """
-    given = {"data_dir": data_dir, "mongodb_url": mongodb_url}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    told = settings({"data_dir": data_dir, "mongodb_url": mongodb_url})
     grant = _grant(scope, lifetime, client=client, user=user, patient=patient, purpose=purpose)
     try:
-        typer.echo(asyncio.run(issue(settings, grant, base_url)))
+        typer.echo(asyncio.run(issue(told, grant, base_url)))
     except (CannotStart, Unsuitable, SecretMismatchError, FhirError, ValueError) as refusal:
         raise SystemExit(f"fhir-server token: {refusal}") from refusal
 
 
-async def issue(settings: Settings, grant: Grant, base_url: str | None) -> str:
-    """A token for `grant`, signed with the keys of the deployment that `settings` name."""
-    if settings.mongodb_url is not None:
-        return await _issue(settings, grant, base_url, settings.mongodb_url)
-    async with joined(settings.data_dir) as url:
-        return await _issue(settings, grant, base_url, url)
+async def issue(told: Settings, grant: Grant, base_url: str | None) -> str:
+    """A token for `grant`, signed with the keys of the deployment that the settings name."""
+    if told.mongodb_url is not None:
+        return await _issue(told, grant, base_url, told.mongodb_url)
+    async with joined(told.data_dir) as url:
+        return await _issue(told, grant, base_url, url)
 
 
-async def _issue(settings: Settings, grant: Grant, base_url: str | None, url: str) -> str:
+async def _issue(told: Settings, grant: Grant, base_url: str | None, url: str) -> str:
     store = await Store.open(
         url,
         clock=lambda: datetime.now(UTC),
-        random=Random(),
-        name=settings.mongodb_database,
+        random=SystemRandom(),
+        name=told.mongodb_database,
         app_name="fhir-server token",
     )
     try:
         now = datetime.now(UTC)
-        secret = wrapping_secret(settings.data_dir, settings.secret)
+        secret = wrapping_secret(told.data_dir, told.secret)
         keys = await load_or_create(store.state, secret, now)
         served = await store.state.get(*SERVED)
-        audience = base_url or (served["base_url"] if served else settings.base_url)
+        audience = base_url or (served["base_url"] if served else told.base_url)
         tokens = Tokens(keys, audience, definitions().resource_types)
         return tokens.issue(grant, now=int(time.time()), token_id=str(uuid.uuid4()))
     finally:

@@ -129,7 +129,15 @@ def _found(base_url: str, version: Version, mode: str) -> bytes:
     assert version.body is not None, "no search finds a tombstone"
     address = to_text(full_url(base_url, version.key))
     return b"".join(
-        (b'{"fullUrl":', address, b',"resource":', version.body, b',"search":{"mode":"', mode.encode(), b'"}}')
+        (
+            b'{"fullUrl":',
+            address,
+            b',"resource":',
+            version.body,
+            b',"search":{"mode":"',
+            mode.encode(),
+            b'"}}',
+        )
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from audit.index import SEARCHABLE
+from audit.capabilities import SEARCHABLE
 from fhir_server.r4.definitions import FHIR_VERSION, SearchParameter, definitions
 from fhir_server.r4.resource import Resource
 from fhir_server.search.query import SUPPORTED_TYPES

@@ -190,4 +190,4 @@ def _etag(request: Resource, name: str) -> str | None:
 
 def _since(request: Resource) -> datetime | None:
     stated = request.get("ifModifiedSince")
-    return None if stated is None else datetime.fromisoformat(str(stated).replace("Z", "+00:00"))
+    return None if stated is None else datetime.fromisoformat(str(stated))

@@ -18,8 +18,8 @@ def read(interaction: Read, version: Version) -> Found | NotModified:
     if interaction.if_none_match is not None:
         unchanged = interaction.if_none_match in (str(version.number), "*")
         return NotModified(version) if unchanged else Found(version)
-    if interaction.if_modified_since is not None:
-        # The header counts whole seconds, lastUpdated counts milliseconds.
-        if version.last_updated < interaction.if_modified_since + timedelta(seconds=1):
-            return NotModified(version)
+    since = interaction.if_modified_since
+    # The header counts whole seconds, lastUpdated counts milliseconds.
+    if since is not None and version.last_updated < since + timedelta(seconds=1):
+        return NotModified(version)
     return Found(version)

@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/http.html#update
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from fhir_server.interactions.access import Access, not_known
@@ -19,12 +20,20 @@ from fhir_server.search.version import Version, instant
 from fhir_server.store.unit import Change, Write
 
 
-def update(prepared: Prepared, access: Access, if_match: str | None) -> Write:
+@dataclass(slots=True)
+class Fate:
+    """What the attempt that committed found: `created` when there was no current version."""
+
+    created: bool = False
+
+
+def update(prepared: Prepared, access: Access, if_match: str | None, fate: Fate) -> Write:
     """
     The write of `prepared` over whatever is current when it commits.
 
     Raises Forbidden when the new state is not the caller's to make. The judge raises NotFound
-    when the caller may not see the resource, VersionConflict when `if_match` is not current.
+    when the caller may not see the resource, VersionConflict when `if_match` is not current. Each
+    attempt writes into `fate`.
     """
     access.require_admitted(prepared.proposed())
 
@@ -34,6 +43,7 @@ def update(prepared: Prepared, access: Access, if_match: str | None) -> Write:
         elif access.right.confined:
             raise not_known(prepared.key)
         require_match(prepared.key, current, if_match)
+        fate.created = current is None or current.deleted
         if current is not None and _says_the_same(prepared, current):
             return None
         return Change(prepared.parts, prepared.entry, "PUT")

@@ -31,6 +31,27 @@ def admit(
     return Access(granted, lambda patients: consents.decide(patients, caller, now).permitted)
 
 
+def access_to(
+    caller: Caller,
+    resource_type: str,
+    permissions: tuple[Permission, ...],
+    now: datetime,
+    services: Services,
+) -> Access | None:
+    """What `caller` may touch of this type by any of the permissions; None when by none of them."""
+    granted = [
+        right_of(caller, resource_type, permission)
+        for permission in permissions
+        if contexts(caller.scopes, resource_type, permission)
+    ]
+    if not granted:
+        return None
+    together = Right(
+        any_of(*(right.predicate for right in granted)), all(right.confined for right in granted)
+    )
+    return Access(together, lambda patients: services.consents.decide(patients, caller, now).permitted)
+
+
 @lru_cache(maxsize=16_384)
 def right_of(caller: Caller, resource_type: str, permission: Permission) -> Right:
     """What scopes and policy leave to `caller`. Raises Forbidden when that is nothing at all."""

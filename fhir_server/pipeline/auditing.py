@@ -10,7 +10,6 @@ https://hl7.org/fhir/R4/auditevent.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from audit.chain import Link, record_of
@@ -30,12 +29,8 @@ _LINKS_AT_ONCE = 200
 TOTAL_MAX = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Some events, and where the next page begins; None when there are no more."""
-
-    versions: list[Version]
-    next: Position | None
+EventPage = tuple[list[Version], Position | None]
+"""Some events, and where the next page begins; None when there are no more."""
 
 
 async def audit_event(id: str, services: Services) -> Version | None:
@@ -69,27 +64,40 @@ async def audit_page(
                 if n < skip:
                     continue
                 if len(shown) == count:
-                    return EventPage(shown, _within(behind, n))
+                    return shown, _within(behind, n)
                 shown.append(version)
             skip = 0
             behind = _position(link)
         if page.next is None:
-            return EventPage(shown, None)
+            return shown, None
 
 
 async def audit_total(predicate: Predicate, services: Services) -> int:
     """How many events there are for which `predicate` is true. Raises TooCostly beyond a limit."""
-    total, after = 0, None
+    total = 0
+    after: Position | None = None
     while True:
-        page = await audit_page(
+        versions, onward = await audit_page(
             predicate, newest_first=False, after=after, count=_LINKS_AT_ONCE, services=services
         )
-        total += len(page.versions)
+        total += len(versions)
         if total > TOTAL_MAX:
-            raise TooCostly(f"More than {TOTAL_MAX} AuditEvents match; ask for a shorter time, or without _total")
-        if page.next is None:
+            raise TooCostly(
+                f"More than {TOTAL_MAX} AuditEvents match; ask for a shorter time, or without _total"
+            )
+        if onward is None:
             return total
-        after = page.next
+        after = onward
+
+
+async def audit_history(
+    id: str | None, predicate: Predicate, *, after: Position | None, count: int, services: Services
+) -> EventPage:
+    """An event never changes, so its history is the event; that of the type is the log, newest first."""
+    if id is None:
+        return await audit_page(predicate, newest_first=True, after=after, count=count, services=services)
+    version = await audit_event(id, services)
+    return [version] if version is not None and matches(predicate, version) else [], None
 
 
 def _events(link: Link, services: Services) -> Iterator[Version]:

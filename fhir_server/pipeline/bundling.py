@@ -127,10 +127,9 @@ async def _planned(
     for one, ready in zip(placed, prepared, strict=True):
         trail = Trail(one.interaction, caller, contact)
         try:
-            if ready is not None:
-                ready = await with_targets_patients(ready, together, services)
+            placed_among = None if ready is None else await with_targets_patients(ready, together, services)
             access = admit_write(one.interaction, caller, services)
-            planned.append(plan(one.interaction, ready, access, trail).in_entry(one.entry.index))
+            planned.append(plan(one.interaction, placed_among, access, trail).in_entry(one.entry.index))
         except FhirError as refusal:
             raise within(refusal, one.entry.index) from refusal
     return planned
@@ -151,9 +150,7 @@ def _placed(entries: Sequence[Entry], services: Services) -> list[_Placed]:
     ]
 
 
-async def _prepared(
-    placed: Sequence[_Placed], caller: Caller, services: Services
-) -> list[Prepared | None]:
+async def _prepared(placed: Sequence[_Placed], caller: Caller, services: Services) -> list[Prepared | None]:
     """Judge all contents. Raises Unprocessable with the issues of every entry that has some."""
     prepared: list[Prepared | None] = []
     refusals: list[FhirError] = []

@@ -54,22 +54,19 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
         return Document(capability_statement(services.settings.base_url, services.started))
     started = time.perf_counter()
     trail = Trail(interaction, caller, contact)
-    status = 500
     try:
         async with asyncio.timeout(services.settings.request_seconds_max):
             answer = await _run(interaction, caller, contact, services, trail)
-        status = 304 if isinstance(answer, NotModified) else 200
         if not isinstance(interaction, _RECORDED_WITH_THE_WRITE):
+            status = 304 if isinstance(answer, NotModified) else 200
             await services.store.append(trail.succeeded(status, services.clock()))
     except FhirError as refusal:
-        status = refusal.status
         await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
         raise
     except TimeoutError as late:
-        status = 503
-        refusal = Unavailable("The request took longer than this server allows")
-        await record_refusal(refusal, trail.refused(refusal, services.clock()), services)
-        raise refusal from late
+        away = Unavailable("The request took longer than this server allows")
+        await record_refusal(away, trail.refused(away, services.clock()), services)
+        raise away from late
     except Exception as bug:
         await services.store.append(trail.failed(type(bug).__name__, services.clock()))
         raise
@@ -79,7 +76,7 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
             request_id=contact.request_id,
             client=caller.client,
             interaction=trail.name,
-            status=status,
+            status=trail.status,
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
             data="patient" if trail.patients else "none",
         )

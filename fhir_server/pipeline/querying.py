@@ -3,28 +3,192 @@ Run and release of search and history: what is found within the restriction, pag
 
 The restriction is part of the query, so pages are full and totals count what this caller may
 see; each version is judged once more before it leaves.
+
+https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/http.html#history
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
-from fhir_server.interactions.access import Access
+from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
-from fhir_server.pipeline.admission import admit, all_types, restriction
+from fhir_server.pipeline.admission import access_to, admit, all_types, restriction
+from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import redacted
-from fhir_server.r4.errors import FhirError, Forbidden, Issue
+from fhir_server.r4.errors import Issue, TooCostly
 from fhir_server.r4.interaction import History, Search
-from fhir_server.r4.resource import Key
+from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.includes import included
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate, all_of
+from fhir_server.search.predicate import Predicate, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, parse_history
 from fhir_server.search.version import Version
 from fhir_server.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
-from fhir_server.store.search import Page, Position
+from fhir_server.store.positions import Position
+
+_AUDIT = ("AuditEvent",)
+_Found = tuple[list[Version], Position | None]
+
+
+async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
+    settings = services.settings
+    now = services.clock()
+    types = frozenset((interaction.type,)) if interaction.type else all_types()
+    allowed = restriction(caller, types, "s")
+    query = parse(interaction, limits=_limits(services), base_url=settings.base_url)
+    if query.types and not interaction.type:
+        allowed = restriction(caller, frozenset(query.types), "s")
+    trail.asks_for(query.predicate)
+    after = Position.from_text(query.cursor) if query.cursor is not None else None
+
+    async def run(consented: Predicate) -> tuple[_Found, int | None]:
+        predicate = all_of(query.predicate, allowed, consented)
+        found = await _page(query, predicate, after, services)
+        return found, await _total(query, predicate, services)
+
+    (versions, onward), total = await services.consents.governed(caller, now, run)
+    releasing = _Releasing(caller, services, now)
+    matches = releasing.released(versions)
+    includes = releasing.released(await _included(query, matches, services))
+    trail.shows([*matches, *includes])
+    address = f"{settings.base_url}/{interaction.type}" if interaction.type else settings.base_url
+    links = Links(address, query.used, onward.to_text() if onward is not None else None)
+    return searchset(settings.base_url, links, matches, includes, _ignored(query), total, now)
+
+
+async def run_history(interaction: History, caller: Caller, services: Services, trail: Trail) -> Bundled:
+    settings = services.settings
+    now = services.clock()
+    permission: Permission = "s" if interaction.id is None else "r"
+    types = frozenset((interaction.type,)) if interaction.type else all_types() - set(_AUDIT)
+    allowed = restriction(caller, types, permission)
+    query = parse_history(interaction, limits=_limits(services))
+    after = Position.from_text(query.cursor) if query.cursor is not None else None
+
+    async def run(consented: Predicate) -> _Found:
+        predicate = all_of(of_types(types), allowed, consented)
+        return await _history_page(interaction, query, predicate, after, services)
+
+    versions, onward = await services.consents.governed(caller, now, run)
+    releasing = _Releasing(caller, services, now)
+    shown = releasing.released(versions, tombstones=True)
+    trail.shows(shown)
+    if interaction.id is not None and not shown and after is None:
+        await _require_known(interaction, caller, services, trail)
+    steps = [settings.base_url, interaction.type, interaction.id, "_history"]
+    address = "/".join(step for step in steps if step is not None)
+    links = Links(address, query.used, onward.to_text() if onward is not None else None)
+    return history_bundle(settings.base_url, links, shown, None, now)
+
+
+class _Releasing:
+    """Judges each version that is about to leave, by its own type."""
+
+    def __init__(self, caller: Caller, services: Services, now: datetime) -> None:
+        self._caller = caller
+        self._services = services
+        self._now = now
+        self._access: dict[str, Access | None] = {}
+
+    def released(self, versions: Iterable[Version], *, tombstones: bool = False) -> list[Version]:
+        """Those that the caller sees, redacted."""
+        shown = []
+        for version in versions:
+            access = self._of_type(version.key.type)
+            if access is not None and (tombstones or not version.deleted) and access.sees(version):
+                shown.append(redacted(version, access.right))
+        return shown
+
+    def _of_type(self, resource_type: str) -> Access | None:
+        """An included resource needs `s` on its type, or `r`; either reaches what it reaches."""
+        if resource_type not in self._access:
+            self._access[resource_type] = access_to(
+                self._caller, resource_type, ("s", "r"), self._now, self._services
+            )
+        return self._access[resource_type]
+
+
+async def _page(query: Query, predicate: Predicate, after: Position | None, services: Services) -> _Found:
+    if query.count == 0:
+        return [], None
+    if query.types == _AUDIT:
+        return await audit_page(
+            predicate,
+            newest_first=query.order[0].kind != "updated" or query.order[0].descending,
+            after=after,
+            count=query.count,
+            services=services,
+        )
+    page = await services.store.page(
+        predicate, types=_types(query), order=query.order, after=after, count=query.count, tokens=True
+    )
+    return list(page.versions), page.next
+
+
+async def _total(query: Query, predicate: Predicate, services: Services) -> int | None:
+    if query.total == "none":
+        return None
+    if query.types == _AUDIT:
+        return await audit_total(predicate, services)
+    return await services.store.count(predicate, types=_types(query))
+
+
+async def _included(query: Query, matches: list[Version], services: Services) -> list[Version]:
+    """What the page refers to by its `_include`s. Raises TooCostly beyond the limit."""
+    if not query.includes:
+        return []
+    keys = included(matches, query.includes)
+    limit = services.settings.includes_max
+    if len(keys) > limit:
+        raise TooCostly(f"The page includes {len(keys)} resources, the limit is {limit}: ask for fewer matches")
+    stored = await services.store.currents(keys)
+    return [stored[key] for key in keys if key in stored]
+
+
+async def _history_page(
+    interaction: History, query: HistoryQuery, predicate: Predicate, after: Position | None, services: Services
+) -> _Found:
+    if interaction.type == "AuditEvent":
+        return await audit_history(interaction.id, predicate, after=after, count=query.count, services=services)
+    page = await services.store.history(
+        predicate,
+        type=interaction.type,
+        id=interaction.id,
+        since=query.since,
+        at=query.at,
+        after=after,
+        count=query.count,
+    )
+    return list(page.versions), page.next
+
+
+async def _require_known(interaction: History, caller: Caller, services: Services, trail: Trail) -> None:
+    """An empty history is that of nothing, unless the time asked for made it so. Raises NotFound."""
+    key = Key(interaction.type or "", interaction.id or "")
+    access = admit(caller, key.type, "r", services.clock(), services)
+    version, _ = await services.store.current(key, tokens=access.needs_tokens)
+    if version is None:
+        raise not_known(key)
+    trail.shows((version,))
+    access.require_seen(version)
+
+
+def _types(query: Query) -> frozenset[str] | None:
+    return frozenset(query.types) or None
+
+
+def _limits(services: Services) -> SearchLimits:
+    settings = services.settings
+    return SearchLimits(page_size_default=settings.page_size_default, page_size_max=settings.page_size_max)
+
+
+def _ignored(query: Query) -> Resource | None:
+    if not query.ignored:
+        return None
+    named = ", ".join(f"`{name[:64]}`" for name in query.ignored)
+    return operation_outcome((Issue("warning", "not-supported", f"Ignored as was preferred: {named}"),))

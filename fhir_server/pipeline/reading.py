@@ -28,7 +28,7 @@ async def run_read(interaction: Read, caller: Caller, services: Services, trail:
     else:
         version, epoch = await services.store.current(key, tokens=access.needs_tokens)
         await services.consents.as_of(epoch)
-    return read(interaction, release(version, key, access, caller, trail))
+    return read(interaction, release(version, key, access, trail))
 
 
 async def run_vread(interaction: Vread, caller: Caller, services: Services, trail: Trail) -> Answer:
@@ -42,12 +42,10 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
     else:
         version = await services.store.version(key, number)
     await services.consents.current()
-    return Found(release(version, key, access, caller, trail))
+    return Found(release(version, key, access, trail))
 
 
-def release(
-    version: Version | None, key: Key, access: Access, caller: Caller, trail: Trail
-) -> Version:
+def release(version: Version | None, key: Key, access: Access, trail: Trail) -> Version:
     """
     The version as it may leave. Raises NotFound when there is none for this caller, Gone when
     it is a tombstone that the caller may know of.

@@ -44,6 +44,7 @@ class Trail:
         self._query = _query_of(interaction)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
         self._patients: dict[str, None] = {}
+        self.status = 0
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -77,6 +78,7 @@ class Trail:
 
     def _record(self, outcome: Outcome, status: int, reason: str | None, now: datetime) -> Record:
         caller = self._caller
+        self.status = status
         return Record(
             time=now,
             interaction=self.name,

@@ -18,7 +18,7 @@ from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entries import within
 from fhir_server.interactions.prepare import Prepared, parsed, prepare
-from fhir_server.interactions.update import update
+from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import FhirError, Invalid, MethodNotAllowed
@@ -40,6 +40,7 @@ class Planned:
     interaction: Writing
     write: Write
     trail: Trail
+    fate: Fate
 
     def in_entry(self, index: int) -> Planned:
         """The same as entry `index` of a Bundle: a refusal while it commits names the entry."""
@@ -57,13 +58,12 @@ class Planned:
         """What the client is told, once `version` is current."""
         if isinstance(self.interaction, Delete):
             return Removed(version)
-        return Written(version, created=version.number == 1)
+        return Written(version, created=self.fate.created)
 
     def record(self, version: Version, now: datetime) -> Record:
         """The ledger record of the write, made inside the attempt that commits it."""
         self.trail.shows((version,))
-        answer = self.answer(version)
-        status = 204 if isinstance(answer, Removed) else 201 if version.number == 1 else 200
+        status = 204 if isinstance(self.interaction, Delete) else 201 if self.fate.created else 200
         return self.trail.succeeded(status, now)
 
 
@@ -127,13 +127,14 @@ def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail:
         trail.touches(prepared.entry.patients)
     match interaction:
         case Delete(key=key, if_match=if_match):
-            return Planned(interaction, delete(key, access, if_match), trail)
+            return Planned(interaction, delete(key, access, if_match), trail, Fate())
         case Update(if_match=if_match):
             assert prepared is not None, "an update has content"
-            return Planned(interaction, update(prepared, access, if_match), trail)
+            fate = Fate()
+            return Planned(interaction, update(prepared, access, if_match, fate), trail, fate)
         case Create():
             assert prepared is not None, "a create has content"
-            return Planned(interaction, create(prepared, access), trail)
+            return Planned(interaction, create(prepared, access), trail, Fate(created=True))
 
 
 async def with_targets_patients(

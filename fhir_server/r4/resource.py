@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -57,7 +58,9 @@ def from_text(text: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Invalid("The body is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+        raise Invalid(
+            f"The body is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from error
     except RecursionError as error:
         raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels") from error
     if not isinstance(value, dict):
@@ -97,8 +100,7 @@ def _integer(text: str) -> int | Literal:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise Invalid(f"The key `{twice[:64]}` stands twice in one object")
     return members
 

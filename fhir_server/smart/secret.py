@@ -37,7 +37,7 @@ def _make(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
     finally:
-        os.unlink(name)
+        Path(name).unlink()
 
 
 def _decoded(text: str, origin: str) -> bytes:
