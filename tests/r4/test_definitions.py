@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,10 +11,7 @@ import pytest
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.definitions.build import PATH, compile_definitions, pack
 from fhir_server.r4.definitions.facts import ElementFacts, TypeFacts
-
-SHARED = Path(__file__).parents[3] / "shared"
-EXAMPLES = Path(os.environ.get("FHIR_R4_EXAMPLES", SHARED / "hl7.fhir.r4.examples"))
-EXPANSIONS = Path(os.environ.get("FHIR_R4_EXPANSIONS", SHARED / "hl7.fhir.r4.expansions"))
+from tests.r4.packages import EXAMPLES, EXPANSIONS
 
 
 def test_the_counts_are_those_of_r4_4_0_1() -> None:

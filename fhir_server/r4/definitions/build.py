@@ -3,11 +3,10 @@ Compile R4 4.0.1 into `r4.msgpack.gz`: facts without prose, the same bytes each 
 
 The source is HL7's own npm packages (CC0), which hold the specification as JSON:
 
-    npm pack hl7.fhir.r4.examples@4.0.1
-    npm pack hl7.fhir.r4.expansions@4.0.1
-    for name in examples expansions; do
-        mkdir $name && tar -xzf hl7.fhir.r4.$name-4.0.1.tgz -C $name; done
-    python -m fhir_server.r4.definitions.build examples/package expansions/package
+    for name in hl7.fhir.r4.examples hl7.fhir.r4.expansions; do
+        npm pack $name@4.0.1 && mkdir $name-4.0.1 && tar -xzf $name-4.0.1.tgz -C $name-4.0.1; done
+    python -m fhir_server.r4.definitions.build \\
+        hl7.fhir.r4.examples-4.0.1/package hl7.fhir.r4.expansions-4.0.1/package
 
 The examples package also holds examples of definitions; only what says version 4.0.1 (for a
 StructureDefinition: fhirVersion) is R4's own and is taken.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from fhir_server.r4.errors import Issue
 from fhir_server.r4.resource import Resource
-from fhir_server.r4.validation.scope import ISSUES_MAX
+from fhir_server.r4.validation.scope import ISSUES_MAX, is_showable
 from fhir_server.r4.validation.walk import walk_resource
 
 __all__ = ["ISSUES_MAX", "validate"]
@@ -35,6 +35,6 @@ def validate(resource: Resource, *, expected_type: str | None = None) -> tuple[I
     if expected_type is not None and name is not None and name != expected_type:
         where = "resourceType"
         issues.append(Issue("error", "structure", f"`{where}` must be {expected_type}", (where,)))
-    root = name if isinstance(name, str) and name.isidentifier() and len(name) <= 64 else "Resource"
+    root = name if isinstance(name, str) and is_showable(name) else "Resource"
     walk_resource(resource, (None, root, None), issues)
     return tuple(issues)

@@ -34,9 +34,15 @@ def judge_contained(resource: Mapping[str, Any], path: Path, scope: Scope) -> No
             if name in meta:
                 inside: Path = ((path, "meta", None), name, None)
                 scope.report("invariant", inside, f"must not be in a contained resource ({key})")
-    id = resource.get("id")
+    id = id_of(resource)
     if id is not None and any(id == other for _, other, _ in scope.anchors):
         scope.report("value", (path, "id", None), "must not be the id of two contained resources")
+
+
+def id_of(resource: Mapping[str, Any]) -> str | None:
+    """Its id; None if there is none, or if what stands there is not one."""
+    id = resource.get("id")
+    return id if isinstance(id, str) else None
 
 
 def judge_anchors(scope: Scope) -> None:

@@ -29,27 +29,18 @@ _CANONICAL: Final = "http://hl7.org/fhir/StructureDefinition/"
 @functools.cache
 def reference_hook(targets: frozenset[str]) -> Hook:
     """The rule of a Reference that may lead to these types; none means any."""
-    types = definitions().resource_types
     expected = _listed(targets)
 
     def judge(value: Mapping[str, Any], path: Path, scope: Scope) -> None:
-        declared = value.get("type")
-        if isinstance(declared, str):
-            declared = declared.removeprefix(_CANONICAL)
-            if targets and declared in types and declared not in targets:
-                scope.report("value", (path, "type", None), f"must be {expected}")
-        reference = value.get("reference")
-        if not isinstance(reference, str) or not reference:
-            return
-        if reference[0] == "#":
-            target = _contained_type(reference, path, scope)
-        else:
-            target = _literal_type(reference, path, scope)
-        if target is None:
-            return
-        if targets and target not in targets:
+        target = _target_type(value.get("reference"), path, scope)
+        declared = _declared_type(value.get("type"))
+        if target is not None and targets and target not in targets:
             scope.report("value", (path, "reference", None), f"must refer to {expected}")
-        elif isinstance(declared, str) and declared in types and declared != target:
+        elif declared is None:
+            return
+        elif targets and declared not in targets:
+            scope.report("value", (path, "type", None), f"must be {expected}")
+        elif target is not None and declared != target:
             scope.report("value", (path, "type", None), "must be the type that `reference` names")
 
     return judge
@@ -68,6 +59,23 @@ def local_canonical(value: str, path: Path, scope: Scope) -> None:
     local_uri(value, path, scope)
     if value != "#" and value[1:] not in scope.contained:
         scope.report("invariant", path, "must be the id of a contained resource")
+
+
+def _declared_type(type: object) -> str | None:
+    """The resource type that `type` names; a logical model's is left alone."""
+    if not isinstance(type, str):
+        return None
+    name = type.removeprefix(_CANONICAL)
+    return name if name in definitions().resource_types else None
+
+
+def _target_type(reference: object, path: Path, scope: Scope) -> str | None:
+    """The type that `reference` leads to, as far as it says; None when it does not."""
+    if not isinstance(reference, str) or not reference:
+        return None
+    if reference[0] == "#":
+        return _contained_type(reference, path, scope)
+    return _literal_type(reference, path, scope)
 
 
 def _contained_type(reference: str, path: Path, scope: Scope) -> str | None:

@@ -42,7 +42,7 @@ class Scope:
     contained: Mapping[str, str] = field(default_factory=dict)
     local: set[str] = field(default_factory=set)
     to_container: bool = False
-    anchors: list[tuple[Path, object, bool]] = field(default_factory=list)
+    anchors: list[tuple[Path, str | None, bool]] = field(default_factory=list)
 
     def report(self, code: str, path: Path, text: str) -> None:
         """One broken rule; `text` follows the path: "`Patient.gender` must be ..."."""
@@ -63,9 +63,14 @@ LinkHook = Callable[[str, Path, Scope], None]
 _SHOWABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
+def is_showable(name: str) -> bool:
+    """Could this be the name of an element or a type? Anything else may be somebody's data."""
+    return _SHOWABLE.fullmatch(name) is not None
+
+
 def report_unknown(path: Path, name: str, text: str, scope: Scope) -> None:
     """A property that is no element; a name that could not be one is not repeated."""
-    if _SHOWABLE.fullmatch(name):
+    if is_showable(name):
         scope.report("structure", (path, name, None), text)
     else:
         scope.report("structure", path, "has a property whose name no element has")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fhir_server.r4.errors import Issue
-from fhir_server.r4.validation.contained import contained_types, judge_anchors, judge_contained
+from fhir_server.r4.validation.contained import contained_types, id_of, judge_anchors, judge_contained
 from fhir_server.r4.validation.plan import Plan, Property, plans
 from fhir_server.r4.validation.scope import Path, Scope, report_unknown
 
@@ -154,7 +154,7 @@ def _nested(content: Any, rule: Property, path: Path, scope: Scope) -> None:
     to_container, scope.to_container = scope.to_container, False
     if _resource(content, path, scope) is not None:
         judge_contained(content, path, scope)
-        scope.anchors.append((path, content.get("id"), scope.to_container))
+        scope.anchors.append((path, id_of(content), scope.to_container))
     scope.to_container = to_container
 
 
