@@ -68,9 +68,7 @@ _IMAGE_DATA: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml)[;,]"
 # Browsers skip control characters and spaces when they look for a scheme: `java&#9;script:`.
 _IGNORED: Final = re.compile(r"[\x00-\x20\x7f-\xa0]+")
 _STYLE_ADDRESS: Final = re.compile(r"url\s*\(\s*[\"']?([^)]*)", re.IGNORECASE)
-_ACTIVE_STYLE: Final = re.compile(
-    r"expression\s*\(|@import|behaviou?r\s*:|-moz-binding|\\|/\*", re.IGNORECASE
-)
+_ACTIVE_STYLE: Final = re.compile(r"expression\s*\(|@import|behavior\s*:|-moz-binding|\\|/\*", re.IGNORECASE)
 
 
 def narrative_fault(text: str) -> str | None:
