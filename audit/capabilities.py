@@ -18,6 +18,13 @@ SEARCHABLE: Final = INDEXED | PLAIN | {"date", "_id", "_lastUpdated"}
 """The search parameters of AuditEvent that work."""
 
 UNSEARCHABLE: Final = {
+    "_content": "no text is indexed",
+    "_profile": "it follows from the interaction and the outcome, which can be searched",
+    "_query": "no named query is defined",
+    "_security": "an event carries no labels yet",
+    "_source": "an event carries no meta.source: the ledger is its source",
+    "_tag": "an event carries no tags",
+    "_text": "no text is indexed",
     "agent-name": "names of people are not recorded, only their references",
     "agent-role": "roles are not part of a token yet, so none is recorded",
     "entity-name": "names of resources and people are not recorded",

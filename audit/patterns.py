@@ -11,6 +11,7 @@ https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -70,9 +71,13 @@ def kind_of(record: Record) -> Kind:
 
 def person_of(record: Record) -> str | None:
     """The user behind the client: a reference where one is known, else the token's subject."""
-    if record.user:
-        return record.user
-    return record.subject if record.subject and record.subject != record.client else None
+    return record.user or (record.subject if record.subject != record.client else None) or None
+
+
+@lru_cache(maxsize=4096)
+def is_reference(person: str) -> bool:
+    """Whether a user is known by a reference that `agent.who` may hold, rather than by a mere name."""
+    return _REFERENCE.fullmatch(person) is not None
 
 
 def data_type(record: Record, target: Target) -> Code:
@@ -149,6 +154,10 @@ def _querying(code: str, profile: str | None = None) -> Pattern:
     return Pattern(_REST, (_interaction(code),), "E", _SOURCE, _DESTINATION, _RECIPIENT, profile)
 
 
+_REFERENCE = re.compile(
+    r"(?:https?://\S+/)?"
+    r"(?:Device|Organization|Patient|Practitioner|PractitionerRole|RelatedPerson)/[A-Za-z0-9.\-]{1,64}"
+)
 _JTI = "urn:ietf:params:oauth:jti:"
 _REST = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
 _SECURITY_ALERT = _dicom("110113", "Security Alert")

@@ -36,6 +36,7 @@ from audit.patterns import (
     Code,
     Pattern,
     data_type,
+    is_reference,
     kind_of,
     pattern_of,
     person_of,
@@ -155,7 +156,7 @@ def _agents(record: Record, pattern: Pattern, server: Server) -> Iterator[Json]:
     policy = {"policy": [policy_of(record.token_id)]} if record.token_id else {}
     client: Json = {"type": {"coding": [_coding(pattern.client)]}}
     if record.client:
-        client["who"] = {"identifier": {"value": _text(record.client)}}
+        client["who"] = {"type": "Device", "identifier": {"value": _text(record.client)}}
         client["altId"] = _text(record.client)
     client["requestor"] = person is None
     if person is None:
@@ -165,7 +166,7 @@ def _agents(record: Record, pattern: Pattern, server: Server) -> Iterator[Json]:
     yield client
     yield {
         "type": {"coding": [_coding(pattern.server)]},
-        "who": {"identifier": {"value": server.base_url}},
+        "who": {"type": "Device", "identifier": {"value": server.base_url}},
         "requestor": False,
         "network": {"address": server.base_url, "type": _URI},
     }
@@ -177,10 +178,9 @@ def _user(record: Record, pattern: Pattern, person: str, policy: Json) -> Json:
     types = [_coding(pattern.user)]
     if policy:
         types.append(_coding(_OAUTH_USER))
-    is_reference = _REFERENCE.fullmatch(person) is not None
     user: Json = {
         "type": {"coding": types},
-        "who": {"reference": person} if is_reference else {"identifier": {"value": _text(person)}},
+        "who": {"reference": person} if is_reference(person) else {"identifier": {"value": _text(person)}},
     }
     if record.subject and record.subject != record.client:
         user["altId"] = _text(record.subject)
@@ -191,7 +191,7 @@ def _user(record: Record, pattern: Pattern, person: str, policy: Json) -> Json:
 def _source(base_url: str) -> Json:
     return {
         "site": urlsplit(base_url).netloc or base_url,
-        "observer": {"identifier": {"value": base_url}},
+        "observer": {"type": "Device", "identifier": {"value": base_url}},
         "type": [_coding(_APPLICATION_SERVER)],
     }
 
@@ -259,6 +259,5 @@ _APPLICATION_SERVER: Final = Code(
 )
 
 _PLACE: Final = re.compile(r"([A-Za-z0-9-]{1,36})\.([1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,7})")
-_REFERENCE: Final = re.compile(r"(?:https?://\S+/)?[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _encode = msgspec.json.Encoder().encode

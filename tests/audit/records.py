@@ -93,11 +93,15 @@ def records(draw: st.DrawFn) -> Record:
         client=client,
         subject=draw(st.none() | st.just(client) | _words),
         user=draw(
-            st.none() | _references | st.sampled_from(["https://ehr.example.org/Practitioner/8", "Dr No"])
+            st.none()
+            | _references
+            | st.sampled_from(
+                ["https://ehr.example.org/Practitioner/8", "https://ehr.example.org/Patient/8", "Dr No"]
+            )
         ),
         purpose=draw(st.none() | st.sampled_from(["TREAT", "HOPERAT", "BTG"])),
         token_id=draw(st.none() | _words),
-        targets=tuple(draw(st.lists(_targets, max_size=3))),
+        targets=tuple(draw(st.lists(_targets, max_size=3, unique=True))),
         patients=tuple(draw(st.lists(_ids, max_size=3, unique=True))),
         query=draw(st.none() | _words | st.just("Observation?code=8867-4&patient=1")),
         reason=draw(st.none() | _words) if outcome != "success" else None,
