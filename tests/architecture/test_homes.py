@@ -32,8 +32,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "starlette": ("fhir_server/api", "fhir_server/app.py"),
     "structlog": PACKAGES,  # a fact is logged where it is known; logs.py alone configures, see below
     "typer": ("fhir_server/cli.py", "fhir_server/commands"),
-    "uvicorn": ("fhir_server/commands",),
-    "uvloop": ("fhir_server/commands",),
+    "uvicorn": ("fhir_server/worker.py",),
+    "uvloop": ("fhir_server/worker.py",),
     "zeep": ("adapters/soap",),
 }
 
