@@ -8,13 +8,14 @@ adapters submit through the same application as anybody else, as a client with a
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import uuid
 from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import Any
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -39,6 +40,9 @@ from fhir_server.smart.tokens import Tokens
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
 
+SERVED: Final = ("settings", "served")
+"""Where the base URL that was served last is kept: tokens are for that one."""
+
 log = structlog.get_logger()
 
 Scope = MutableMapping[str, Any]
@@ -52,6 +56,36 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """An id that nobody can guess."""
     return str(uuid.uuid4())
+
+
+class Spec(Protocol):
+    """What a worker is told: `http_descriptor` is a listening socket, `settings` a Settings as JSON."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+    @property
+    def mongodb_url(self) -> str: ...
+
+    @property
+    def http_descriptor(self) -> int: ...
+
+    def mllp_socket(self) -> socket.socket | None:
+        """The bound socket for HL7 v2, for the one worker that has it."""
+
+
+def create_app(spec: Spec) -> Application:
+    """The application of the worker that `spec` describes."""
+    told = Settings(**spec.settings)
+    with socket.socket(fileno=os.dup(spec.http_descriptor)) as listening:
+        port = listening.getsockname()[1]
+    settings = told.model_copy(
+        update={"mongodb_url": spec.mongodb_url, "base_url": told.served_at(port)}
+    )
+    return Application(settings, spec.name, spec.mllp_socket())
 
 
 class Application:
@@ -93,6 +127,7 @@ class Application:
         )
         self._store = store
         self._open.push_async_callback(store.close)
+        await store.state.put(*SERVED, {"base_url": settings.base_url})
         services = await _services(settings, store)
         fhir = Fhir(services, self._metrics, self._base_path)
         counting = asyncio.create_task(fhir.count_refusals())

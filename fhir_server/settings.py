@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,11 +35,15 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port for HTTP; 0 takes a free one.")
     base_url: str = Field(
-        "http://127.0.0.1:8080/fhir",
-        description="What links, Location, fullUrl and the audience of tokens are made from.",
+        "",
+        description="What links, Location, fullUrl and the audience of tokens are made from; "
+        "without it, the address that is listened on.",
     )
     behind_proxy: bool = Field(
         False, description="TLS is ended by a proxy in front: listening beyond loopback is allowed."
+    )
+    proxies: tuple[str, ...] = Field(
+        ("127.0.0.1",), description="Proxies whose X-Forwarded-For is believed, with --behind-proxy."
     )
     tls_cert: Path | None = Field(None, description="Certificate chain, PEM.")
     tls_key: Path | None = Field(None, description="Private key of the certificate, PEM.")
@@ -74,6 +79,17 @@ class Settings(BaseSettings):
     consent_base_policy: Literal["basic", "all", "break-glass-only", "deny"] = Field(
         "basic", description="What holds for a patient without a Consent: see docs/consent.md."
     )
+
+    def served_at(self, port: int) -> str:
+        """The base URL, when the server listens on `port`."""
+        return self.base_url.rstrip("/") or self.local_address(port)
+
+    def local_address(self, port: int) -> str:
+        """Where a client on this machine finds the base, whatever it is called outside."""
+        scheme = "https" if self.tls_cert is not None else "http"
+        host = self.host if self.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  compared, not bound
+        path = urlsplit(self.base_url).path.rstrip("/") if self.base_url else "/fhir"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
 
 def settings(given: Mapping[str, Any]) -> Settings:

@@ -18,6 +18,7 @@ from typing import Annotated, Final
 
 import typer
 
+from fhir_server.app import SERVED
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
@@ -28,9 +29,6 @@ from fhir_server.smart.tokens import Grant, Tokens
 from fhir_server.store.database import Unsuitable
 from fhir_server.store.embedded import CannotStart, joined
 from fhir_server.store.store import Store
-
-SERVED: Final = ("settings", "served")
-"""Where `serve` leaves the base URL it served last: tokens are for that one."""
 
 _REFERENCE: Final = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
 _ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
@@ -89,7 +87,7 @@ async def _issue(told: Settings, grant: Grant, base_url: str | None, url: str) -
         secret = wrapping_secret(told.data_dir, told.secret)
         keys = await load_or_create(store.state, secret, now)
         served = await store.state.get(*SERVED)
-        audience = base_url or (served["base_url"] if served else told.base_url)
+        audience = base_url or (served["base_url"] if served else told.served_at(told.port))
         tokens = Tokens(keys, audience, definitions().resource_types)
         return tokens.issue(grant, now=int(time.time()), token_id=str(uuid.uuid4()))
     finally:
