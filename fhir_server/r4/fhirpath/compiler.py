@@ -54,7 +54,10 @@ EXPRESSIONS_CACHED_MAX: Final = 4096
 @functools.lru_cache(EXPRESSIONS_CACHED_MAX)
 def compiled(text: str) -> Evaluate:
     """The expression as a function. Raises UnsupportedExpression for what is beyond it."""
-    return compiled_syntax(parse(text))
+    try:
+        return compiled_syntax(parse(text))
+    except RecursionError as error:
+        raise UnsupportedExpression("The expression has too many steps") from error
 
 
 def evaluate(text: str, resource: Resource) -> Collection:
