@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given, settings
 
 from audit.capabilities import SEARCHABLE, UNSEARCHABLE
@@ -120,3 +122,8 @@ def test_a_patients_own_request_is_among_their_events() -> None:
 def test_a_version_is_found_through_its_entity() -> None:
     assert found_by("AuditEvent|entity|Observation/5/_history/3") == "AuditEvent|entity|Observation/5"
     assert found_by("AuditEvent|patient|Patient/1") == "AuditEvent|patient|Patient/1"
+
+
+def test_the_documentation_speaks_of_each_parameter() -> None:
+    page = (Path(__file__).parents[2] / "docs/audit.md").read_text(encoding="utf-8")
+    assert [code for code in (*SEARCHABLE, *UNSEARCHABLE) if f"`{code}`" not in page] == []

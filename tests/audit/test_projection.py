@@ -91,7 +91,7 @@ BALP_TABLE = [
 
 @pytest.mark.parametrize(("interaction", "profile", "action", "client", "server", "user"), BALP_TABLE)
 @pytest.mark.parametrize("patients", [(), ("1",)])
-def test_a_success_conforms_to_its_balp_profile(  # the table has these columns
+def test_a_success_conforms_to_its_balp_profile(
     interaction: str,
     profile: str,
     action: str,
