@@ -101,9 +101,10 @@ def _require_envelope(bundle: Resource, kind: str) -> None:
 
 
 def _without_resource(entry: Any) -> Any:
-    if not isinstance(entry, dict):
+    """The entry around a resource that breaks no rule."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
         return entry
-    return {name: value for name, value in entry.items() if name != "resource"}
+    return {**entry, "resource": {"resourceType": "Parameters"}}
 
 
 def _interaction(entry: Resource, base_url: str) -> Interaction:
