@@ -77,14 +77,12 @@ def superseded(current: Mapping[str, Any], ended: datetime) -> Document:
 def version(fields: Mapping[str, Any]) -> Version:
     """What a document of either collection says; without tokens where they were not fetched."""
     type, id, *_ = fields["_id"].split("/")
-    was = fields.get("was")
-    body = fields.get("body")
     return Version(
         Key(type, id),
         fields["n"],
-        EPOCH + fields["t"] * MILLISECOND,
-        body,
-        _entry(fields, fields if body is not None else was or {}),
+        moment(fields["t"]),
+        fields.get("body"),
+        _entry(fields, fields.get("was", fields)),
         fields["seq"],
         fields["m"],
     )
@@ -95,9 +93,19 @@ def history_id(key: str, number: int) -> str:
     return f"{key}/{number:010d}"
 
 
+def key_of(fields: Mapping[str, Any]) -> str:
+    """`Type/id` of a document of either collection."""
+    return "/".join(fields["_id"].split("/")[:2])
+
+
 def milliseconds(moment: datetime) -> int:
     """Since 1970; what is below a millisecond is cut off, as `instant` does."""
     return (moment - EPOCH) // MILLISECOND
+
+
+def moment(milliseconds: int) -> datetime:
+    """The time so many milliseconds after 1970."""
+    return EPOCH + milliseconds * MILLISECOND
 
 
 def _ranges(entry: Entry) -> list[Document]:

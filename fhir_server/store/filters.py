@@ -61,6 +61,11 @@ def to_filter(predicate: Predicate, *, types: frozenset[str] | None) -> Document
     return _filter(predicate, _Layout(types=types))
 
 
+def to_superseded_filter(predicate: Predicate, *, types: frozenset[str] | None) -> Document:
+    """The same for superseded versions; those that were tombstones have no tokens."""
+    return _filter(predicate, _Layout(types=types, by_id=False))
+
+
 def to_history_filter(predicate: Predicate) -> Document:
     """The filter for versions, current or not; a tombstone is judged by what it deleted."""
     if isinstance(predicate, Everything):

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from audit.chain import Link
 from audit.index import tokens_of
+from audit.projection import event_count
 from audit.record import Record
 from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.search.predicate import Predicate
@@ -53,7 +54,7 @@ def link_document(record: Record, link: Link) -> Document:
         "t": milliseconds(record.time),
         "tok": indexed,
         "attr": plain,
-        "events": len(record.patients) or 1,
+        "events": event_count(record),
     }
 
 

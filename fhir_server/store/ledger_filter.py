@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from audit.index import INDEXED
+from audit.index import INDEXED, found_by
+from audit.projection import place_of
 from fhir_server.search.entry import escape
 from fhir_server.search.predicate import (
     And,
@@ -27,8 +28,9 @@ from fhir_server.search.predicate import (
     Updated,
     WithId,
 )
-from fhir_server.store.documents import Document
+from fhir_server.store.documents import Document, milliseconds, moment
 from fhir_server.store.filters import NOTHING, any_of, between, bounded, starting_with
+from fhir_server.store.shards import link_id
 
 TYPE: Final = "AuditEvent"
 DATE: Final = "AuditEvent|date"
@@ -60,10 +62,13 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
             return _in_range(predicate), True
         case OfPatients(ids):
             return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False
-        case OnlyOfPatients() | WithId():
+        case OnlyOfPatients():
             return {}, False
-        case Updated(start, end):
-            return between("t", start, end), True
+        case WithId(ids):
+            places = [place for place in map(place_of, ids) if place is not None]
+            return any_of("_id", [link_id(place.shard, place.position) for place in places]), False
+        case Updated():
+            return _updated(predicate)
         case And(parts):
             return _joined("$and", parts) if parts else ({}, True)
         case Or(parts):
@@ -81,6 +86,7 @@ def _joined(operator: str, parts: tuple[Predicate, ...]) -> tuple[Document, bool
 def _any_token(values: frozenset[str]) -> tuple[Document, bool]:
     if TYPE in values:
         return {}, True
+    values = frozenset(map(found_by, values))
     indexed = [value for value in values if _parameter(value) in INDEXED]
     plain = [value for value in values if _parameter(value) not in INDEXED]
     exact = not any(_parameter(value) in _DIFFERING for value in indexed)
@@ -93,6 +99,13 @@ def _any_token(values: frozenset[str]) -> tuple[Document, bool]:
 
 def _parameter(token: str) -> str:
     return token.split("|", 2)[1] if "|" in token else ""
+
+
+def _updated(wanted: Updated) -> tuple[Document, bool]:
+    """A record is kept by the millisecond: within one, it may have happened before or after."""
+    bounds = [bound for bound in (wanted.start, wanted.end) if bound is not None]
+    start = moment(milliseconds(wanted.start)) if wanted.start is not None else None
+    return between("t", start, wanted.end), all(moment(milliseconds(bound)) == bound for bound in bounds)
 
 
 def _in_range(wanted: InRange) -> Document:

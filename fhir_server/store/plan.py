@@ -19,11 +19,11 @@ from fhir_server.r4.errors import FhirError, TooLarge, Unavailable
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version, instant
 from fhir_server.store.documents import (
-    EPOCH,
     MILLISECOND,
     Document,
     document,
     milliseconds,
+    moment,
     superseded,
     version,
 )
@@ -119,7 +119,7 @@ class Planner:
         return None if change is None else self._next(write.key, before, change, now)
 
     def _next(self, key: Key, before: Version | None, change: Change, now: datetime) -> Version:
-        number, updated = 1, EPOCH + milliseconds(now) * MILLISECOND
+        number, updated = 1, moment(milliseconds(now))
         if before is not None:
             number = before.number + 1
             updated = max(updated, before.last_updated + MILLISECOND)

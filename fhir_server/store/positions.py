@@ -62,5 +62,5 @@ _FOREIGN: Final = "The page link is not one that this server gave out"
 _TEXT: Final = re.compile(r"[A-Za-z0-9_-]{1,400}")
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_Tie = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_./~-]{1,200}\Z")]
+_Tie = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_./~-]{0,200}\Z")]
 _decode = msgspec.json.Decoder(tuple[_Int64 | None, _Tie, _Int64 | None]).decode

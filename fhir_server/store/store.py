@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from datetime import datetime
 from random import Random
 from typing import Self
 
@@ -18,16 +19,21 @@ from audit.chain import Link
 from audit.record import Record
 from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import Predicate
+from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
 from fhir_server.store.attempts import Attempts, Clock
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import consents_changed_after
+from fhir_server.store.history import History
+from fhir_server.store.inbox import Inbox
 from fhir_server.store.ledger import Ledger, LinkPage
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.pages import Page
 from fhir_server.store.plan import Planner
 from fhir_server.store.positions import Position
 from fhir_server.store.reader import Fetched, Reader
-from fhir_server.store.sequence import Sequence
+from fhir_server.store.search import Search
+from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.sessions import release_sessions
 from fhir_server.store.shards import Shards
 from fhir_server.store.state import State
@@ -36,7 +42,7 @@ from fhir_server.store.writer import Writer
 
 
 class Store:
-    """One process's view of the database. Made by `open`; `state` has the small shared documents."""
+    """One process's view of the database. Made by `open`; `state` and `inbox` are its other faces."""
 
     def __init__(
         self, database: Database, *, owner: str, limits: StoreLimits, clock: Clock, random: Random
@@ -44,11 +50,13 @@ class Store:
         self._database = database
         self._shards = Shards(database, owner=owner, limits=limits)
         self._reader = Reader(database, limits=limits)
+        self._search = Search(database, limits=limits, clock=clock)
+        self._history = History(database, limits=limits)
         self._ledger = Ledger(database, self._shards, limits=limits)
         attempts = Attempts(
             database,
             self._shards,
-            Planner(Sequence(random), limits),
+            Planner(Sequences(random), limits),
             limits=limits,
             clock=clock,
             random=random,
@@ -56,6 +64,7 @@ class Store:
         self._writer = Writer(attempts, limits=limits)
         self._leases = asyncio.get_running_loop().create_task(self._shards.renew_for_ever())
         self.state = State(database)
+        self.inbox = Inbox(database, limits=limits)
 
     @classmethod
     async def open(
@@ -103,6 +112,37 @@ class Store:
     def epoch(self) -> Awaitable[int]:
         """The number of changes to Consents so far."""
         return self._reader.epoch()
+
+    def page(
+        self,
+        predicate: Predicate,
+        *,
+        types: frozenset[str] | None,
+        order: Sequence[SortKey],
+        after: Position | None,
+        count: int,
+        tokens: bool,
+    ) -> Awaitable[Page]:
+        """Up to `count` living resources of `types` (None: any) for which `predicate` is true."""
+        return self._search.page(predicate, types=types, order=order, after=after, count=count, tokens=tokens)
+
+    def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:
+        """How many living resources of `types` (None: any) `predicate` is true of."""
+        return self._search.count(predicate, types=types)
+
+    def history(
+        self,
+        predicate: Predicate,
+        *,
+        type: str | None,
+        id: str | None,
+        since: datetime | None,
+        at: tuple[datetime, datetime] | None,
+        after: Position | None,
+        count: int,
+    ) -> Awaitable[Page]:
+        """Versions of one resource, a type or all, newest first; a tombstone is judged by what it deleted."""
+        return self._history.page(predicate, type=type, id=id, since=since, at=at, after=after, count=count)
 
     def consents_changed_after(self, epoch: int) -> Awaitable[list[Version]]:
         """The Consents changed since that epoch, as they are now."""

@@ -1,0 +1,106 @@
+"""
+Histories: the versions of one resource, of a type or of all, newest first.
+
+The current version is in `resources`, all others are in `history`. Current ones are read first:
+a version only ever moves from there to the history, so none is missed, and one that is met twice
+is shown once. Pages are keyed by time and creation sequence, which no two versions share.
+
+https://hl7.org/fhir/R4/http.html#history
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import pymongo
+
+from fhir_server.r4.errors import Invalid
+from fhir_server.search.predicate import Predicate
+from fhir_server.store.database import Collection, Database
+from fhir_server.store.documents import Document, milliseconds, version
+from fhir_server.store.faults import translated
+from fhir_server.store.filters import between, to_history_filter
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.pages import Page, fetched
+from fhir_server.store.positions import Position, keyset
+
+
+class History:
+    """Asks both collections."""
+
+    def __init__(self, database: Database, *, limits: StoreLimits) -> None:
+        self._resources = database.resources
+        self._history = database.history
+        self._limits = limits
+
+    async def page(
+        self,
+        predicate: Predicate,
+        *,
+        type: str | None,
+        id: str | None,
+        since: datetime | None,
+        at: tuple[datetime, datetime] | None,
+        after: Position | None,
+        count: int,
+    ) -> Page:
+        """
+        Up to `count` versions for which `predicate` is true; a tombstone by what it deleted.
+
+        `since` keeps those made at or after it, `at` those that were current at some time in
+        [start, end). Raises TooCostly when it takes too long.
+        """
+        conditions = [to_history_filter(predicate), {"t": {"$gte": 0}}, between("t", since, None)]
+        ended: list[Document] = []
+        if at is not None:
+            conditions.append(between("t", None, at[1]))
+            ended.append({"e": {"$gt": milliseconds(at[0])}})
+        if after is not None:
+            if after.value is None:
+                raise Invalid("The page link is not one of a history")
+            conditions.append(keyset("t", "seq", after, -1))
+        current, superseded = _scopes(type, id)
+        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+            some = await self._found(self._resources, [current, *conditions], count + 1)
+            older = await self._found(self._history, [superseded, *conditions, *ended], count + 1)
+        together, cut = _together(some, older)
+        shown = together[:count]
+        more = shown and (cut or len(together) > count)
+        return Page(
+            tuple([version(fields) for fields in shown]),
+            Position(shown[-1]["t"], shown[-1]["seq"]) if more else None,
+        )
+
+    async def _found(self, collection: Collection, where: list[Document], wanted: int) -> _Found:
+        cursor = collection.find({"$and": where}, sort=_NEWEST_FIRST, limit=wanted, batch_size=wanted)
+        return await fetched(cursor, self._limits.page_bytes_max)
+
+
+def _scopes(type: str | None, id: str | None) -> tuple[Document, Document]:
+    """Whose versions, in either collection."""
+    if id is not None:
+        key = f"{type}/{id}"
+        # `0` is the character behind `/`, and no id has either.
+        return {"_id": key}, {"_id": {"$gt": f"{key}/", "$lt": f"{key}0"}}
+    if type is not None:
+        return {"ty": type}, {"ty": type}
+    return {}, {}
+
+
+def _together(*parts: _Found) -> tuple[list[Document], bool]:
+    """Both, newest first, each version once; only as far as both were read."""
+    versions = {(fields["seq"], fields["n"]): fields for found, _ in parts for fields in found}
+    together = sorted(versions.values(), key=_time, reverse=True)
+    ends = [_time(found[-1]) for found, cut in parts if cut]
+    if ends:
+        together = [fields for fields in together if _time(fields) >= max(ends)]
+    return together, bool(ends)
+
+
+def _time(fields: Document) -> tuple[int, str]:
+    return fields["t"], fields["seq"]
+
+
+_Found = tuple[list[Document], bool]
+_NEWEST_FIRST: Final = [("t", -1), ("seq", -1)]

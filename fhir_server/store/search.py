@@ -1,0 +1,234 @@
+"""
+Searches, page by page.
+
+A page begins behind a key, never at an offset. In the order of creation, which never changes, that
+is all. In an order that can change while pages are turned (last update, clinical date, any other
+parameter), later pages are of the state at the time T of the first: what is current and has not
+been changed since T, and what was superseded after T, as it was at T, shown in its present version
+if that still matches. So each resource that matched at the first page and still matches when it
+is reached comes once, none twice, and a deleted or hidden one never. T is read from this process's
+clock: a write that commits while the first page is read may fall on either side.
+
+https://hl7.org/fhir/R4/http.html#paging
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import pymongo
+
+from fhir_server.r4.errors import TooCostly
+from fhir_server.search.predicate import Predicate
+from fhir_server.search.results import SortKey
+from fhir_server.search.version import Version
+from fhir_server.store.database import Collection, Database
+from fhir_server.store.documents import WITHOUT_TOKENS, Document, key_of, milliseconds, version
+from fhir_server.store.faults import translated
+from fhir_server.store.filters import any_of, to_filter, to_superseded_filter
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.narrowing import narrowed
+from fhir_server.store.orders import IndexedOrder, indexed_order
+from fhir_server.store.pages import Page, fetched
+from fhir_server.store.positions import Position
+from fhir_server.store.sorting import Row, in_order, row
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Filters for the current versions that match, and for superseded ones that did."""
+
+    current: Document
+    superseded: Document
+
+
+class Search:
+    """Asks `resources`, and `history` where an order can change."""
+
+    def __init__(self, database: Database, *, limits: StoreLimits, clock: Clock) -> None:
+        self._resources = database.resources
+        self._history = database.history
+        self._limits = limits
+        self._clock = clock
+
+    async def page(
+        self,
+        predicate: Predicate,
+        *,
+        types: frozenset[str] | None,
+        order: Sequence[SortKey],
+        after: Position | None,
+        count: int,
+        tokens: bool,
+    ) -> Page:
+        """
+        Up to `count` living resources of `types` for which `predicate` is true, behind `after`.
+
+        Without `tokens` their entries have only the patients. Raises TooCostly when it takes
+        too long, or when more matches than `sort_matches_max` are to be sorted in memory.
+        """
+        indexed = indexed_order(order)
+        question = _question(predicate, types, indexed)
+        projection = None if tokens else WITHOUT_TOKENS
+        as_of = after.as_of if after is not None else None
+        if as_of is None and (indexed is None or indexed.changes):
+            as_of = milliseconds(self._clock())
+        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+            if indexed is None:
+                return await self._sorted_page(question, order, after, as_of, count, projection)
+            return await self._indexed_page(question, indexed, after, as_of, count, projection)
+
+    async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
+        """How many living resources of `types` it is true of, exactly."""
+        where = _question(predicate, types, None).current
+        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+            return await self._resources.count_documents(where)
+
+    async def _indexed_page(
+        self,
+        question: _Question,
+        order: IndexedOrder,
+        after: Position | None,
+        as_of: int | None,
+        count: int,
+        projection: Document | None,
+    ) -> Page:
+        found: list[Document] = []
+        cut = False
+        for part in order.parts(after):
+            wanted = count + 1 - len(found)
+            if after is None or as_of is None:
+                some, cut = await self._current([question.current, part], order, wanted, projection)
+            else:
+                some, cut = await self._as_of(question, part, order, as_of, wanted, projection)
+            found += some
+            if cut or len(found) > count:
+                break
+        shown = found[:count]
+        onward = order.position(shown[-1], as_of) if shown and (cut or len(found) > count) else None
+        return Page(await self._present(question, shown, projection), onward)
+
+    async def _current(
+        self, where: Sequence[Document], order: IndexedOrder, wanted: int, projection: Document | None
+    ) -> tuple[list[Document], bool]:
+        """Up to `wanted` documents; fewer, and True, when they would weigh too much."""
+        cursor = self._resources.find(
+            {"$and": list(where)}, projection, sort=order.sort, limit=wanted, batch_size=wanted
+        )
+        return await fetched(cursor, self._limits.page_bytes_max)
+
+    async def _as_of(
+        self,
+        question: _Question,
+        part: Document,
+        order: IndexedOrder,
+        as_of: int,
+        wanted: int,
+        projection: Document | None,
+    ) -> tuple[list[Document], bool]:
+        """The state at `as_of`: what is current since, and what was superseded after."""
+        # The current ones first: a version only ever moves from there to the history.
+        where = [question.current, part, {"t": {"$lte": as_of}}]
+        current, cut = await self._current(where, order, wanted, projection)
+        known = {fields["seq"] for fields in current}
+        superseded = await self._history.find(
+            {"$and": [question.superseded, part, *_superseded_after(as_of)]},
+            {"d": 1, "t": 1, "seq": 1},
+            sort=order.sort,
+            limit=wanted,
+        ).to_list()
+        together = current + [fields for fields in superseded if fields["seq"] not in known]
+        together.sort(key=order.precedes)
+        if cut:
+            # What lies behind the last document that was fetched is for the next page.
+            together = together[: together.index(current[-1]) + 1]
+        return together[:wanted], cut
+
+    async def _present(
+        self, question: _Question, found: Sequence[Document], projection: Document | None
+    ) -> tuple[Version, ...]:
+        """The versions to be shown, superseded ones as they are now, or not at all."""
+        old = [key_of(fields) for fields in found if "n" not in fields]
+        now = await self._matching(question, old, projection) if old else {}
+        shown = [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
+        return tuple([version(fields) for fields in shown if fields is not None])
+
+    async def _sorted_page(
+        self,
+        question: _Question,
+        order: Sequence[SortKey],
+        after: Position | None,
+        as_of: int | None,
+        count: int,
+        projection: Document | None,
+    ) -> Page:
+        rows = await self._rows(question, order, as_of if after is not None else None)
+        start = _behind(rows, after)
+        chosen = rows[start : start + count]
+        now: dict[str, Document] = {}
+        for first in range(0, len(chosen), _CHUNK):
+            keys = [row.key for row in chosen[first : first + _CHUNK]]
+            now.update(await self._matching(question, keys, projection))
+        onward = None
+        if chosen and start + count < len(rows):
+            onward = Position(start + len(chosen), chosen[-1].sequence, as_of)
+        return Page(tuple([version(now[row.key]) for row in chosen if row.key in now]), onward)
+
+    async def _rows(self, question: _Question, order: Sequence[SortKey], as_of: int | None) -> list[Row]:
+        """Everything that matches, sorted; with `as_of`, what matched then. Raises TooCostly."""
+        rows: dict[str, Row] = {}
+        asked: list[tuple[Collection, list[Document]]] = [(self._resources, [question.current])]
+        if as_of is not None:
+            asked[0][1].append({"t": {"$lte": as_of}})
+            asked.append((self._history, [question.superseded, *_superseded_after(as_of)]))
+        most = self._limits.sort_matches_max
+        for collection, where in asked:
+            cursor = collection.find({"$and": where}, {"body": 0}, limit=most + 1, batch_size=_CHUNK)
+            async with cursor:
+                async for fields in cursor:
+                    rows.setdefault(fields["seq"], row(fields, order))
+            if len(rows) > most:
+                raise TooCostly(
+                    f"More than {most} resources match, too many to be sorted by this parameter; "
+                    "narrow the search, or sort by `_lastUpdated`"
+                )
+        return in_order(rows.values(), order)
+
+    async def _matching(
+        self, question: _Question, keys: Sequence[str], projection: Document | None
+    ) -> dict[str, Document]:
+        """Those of `keys` that match now."""
+        where = {"$and": [{"_id": {"$in": list(keys)}}, question.current]}
+        found = await self._resources.find(where, projection).to_list()
+        return {fields["_id"]: fields for fields in found}
+
+
+def _question(predicate: Predicate, types: frozenset[str] | None, order: IndexedOrder | None) -> _Question:
+    wanted, of_types = narrowed(predicate, types)
+    current = to_filter(wanted, types=of_types)
+    if order is not None and order.field == "t" and types is not None:
+        # The index by time begins with the type, as a scalar.
+        current = {"$and": [any_of("ty", types), current]}
+    return _Question(current, to_superseded_filter(wanted, types=of_types))
+
+
+def _superseded_after(as_of: int) -> list[Document]:
+    return [{"e": {"$gt": as_of}}, {"t": {"$lte": as_of}}]
+
+
+def _behind(rows: Sequence[Row], after: Position | None) -> int:
+    """Where the page begins: behind the row that `after` names, or as many rows as there were."""
+    if after is None:
+        return 0
+    for index, found in enumerate(rows):
+        if found.sequence == after.tie:
+            return index + 1
+    return max(0, after.value or 0)
+
+
+_CHUNK: Final = 100
