@@ -30,7 +30,7 @@ async def test_who_saw_what_of_a_patient_is_found(server: Server) -> None:
         users = [agent["who"]["reference"] for agent in seen["agent"] if "reference" in agent["who"]]
         assert users == ["Practitioner/7"]
         what = {entity["what"]["reference"] for entity in seen["entity"] if "reference" in entity.get("what", {})}
-        assert what == {"Patient/p1", "Observation/o1/_history/1"} or "Patient/p1" in what
+        assert what == {"Patient/p1", "Observation/o1/_history/1"}
         for query in ("agent=Practitioner/7", "entity=Observation/o1&action=R", f"_id={seen['id']}"):
             assert [event["id"] for event in await _events(client, query)] == [seen["id"]]
         again = await client.get(f"/AuditEvent/{seen['id']}")
@@ -43,17 +43,16 @@ async def test_a_search_over_two_patients_is_an_event_for_each(server: Server) -
         for id in ("p1", "p2"):
             await client.put(f"/Observation/o-{id}", json=an_observation(id, id=f"o-{id}"))
         await client.get("/Observation?code=8867-4", headers={"X-Request-Id": "wide"})
-        events = await _events(client, "subtype=search-type&type=rest")
+        events = [event for event in await _events(client, "subtype=search-type&type=rest") if "wide" in str(event)]
         patients = [
             entity["what"]["reference"]
             for event in events
             for entity in event["entity"]
             if entity.get("role", {}).get("code") == "1"
         ]
-        assert {"Patient/p1", "Patient/p2"} <= set(patients)
-        assert len(events) >= 2
-        only = await _events(client, "subtype=search-type&patient=Patient/p2")
-        assert len(only) == 1
+        assert sorted(patients) == ["Patient/p1", "Patient/p2"]
+        of_one = await _events(client, "subtype=search-type&patient=Patient/p2")
+        assert len([event for event in of_one if "wide" in str(event)]) == 1
 
 
 async def test_refusals_are_events_too(server: Server) -> None:
@@ -68,7 +67,7 @@ async def test_refusals_are_events_too(server: Server) -> None:
         descriptions = [event["outcomeDesc"] for event in refused]
         assert [text[:8] for text in descriptions] == ["HTTP 404", "HTTP 403", "HTTP 401"]
         of_patient = await _events(client, "outcome=4&patient=Patient/p2")
-        assert len(of_patient) == 1
+        assert [event["subtype"][0]["code"] for event in of_patient] == ["delete", "read"]
 
 
 async def test_pages_of_the_log_show_each_event_once(server: Server) -> None:
