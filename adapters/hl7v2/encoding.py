@@ -25,14 +25,13 @@ class Encoding:
     @property
     def characters(self) -> str:
         """MSH-2 as it was written."""
-        return "".join(
-            (self.component, self.repetition, self.escape, self.subcomponent, self.truncation)
-        )
+        return f"{self.component}{self.repetition}{self.escape}{self.subcomponent}{self.truncation}"
 
 
 def encoding_of(header: str, codec: str) -> Encoding | None:
     """What the beginning of an MSH segment says; None when no message can be written so."""
-    field, characters = header[3:4], header[4:].split(header[3:4])[0] if len(header) > 4 else ""
+    field = header[3:4]
+    characters = header[4:].partition(field)[0] if field else ""
     delimiters = field + characters
     usable = (
         1 <= len(characters) <= 5
@@ -41,10 +40,5 @@ def encoding_of(header: str, codec: str) -> Encoding | None:
     )
     if not usable:
         return None
-    component, repetition, escape, subcomponent, truncation = characters.ljust(5, "\0")
-    return Encoding(
-        field,
-        component,
-        *(character.strip("\0") for character in (repetition, escape, subcomponent, truncation)),
-        codec=codec,
-    )
+    component, repetition, escape, subcomponent, truncation = [*characters, "", "", "", ""][:5]
+    return Encoding(field, component, repetition, escape, subcomponent, truncation, codec)

@@ -52,7 +52,9 @@ def escape(text: str, encoding: Encoding) -> str:
     mark = encoding.escape
     if not mark:
         return "".join(" " if character in special else character for character in text)
-    written = [f"{mark}{special[character]}{mark}" if character in special else character for character in text]
+    written = [
+        f"{mark}{special[character]}{mark}" if character in special else character for character in text
+    ]
     return re.sub(r"\r\n|\r|\n", lambda _: f"{mark}.br{mark}", "".join(written))
 
 

@@ -45,11 +45,15 @@ class Rejection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`base` is what our own identifier systems begin with; `unusable` fills while the message is read."""
+    """
+    `base` is what our own identifier systems begin with; `identity` tells this message from any
+    other. `unusable` fills while the message is read.
+    """
 
     header: Header
     sender: Sender
     base: str
+    identity: str
     unusable: set[str] = field(default_factory=set)
 
     def state(self, statement: Statement, element: str, said: Field, value: Any) -> None:
@@ -80,6 +84,8 @@ def unmapped(message: Message, reading: Reading) -> list[str]:
 
 def _unread(message: Message) -> Iterable[str]:
     for segment in message.segments:
+        if segment.name == "MSH":
+            continue  # It says how the message travels, not what it tells.
         if not segment.asked:
             yield segment.name
             continue

@@ -78,7 +78,7 @@ def senders_from(toml: str, base: str, default: Sender) -> Senders:
         raise SendersError(f"The senders are not TOML: {error}") from error
     unknown = document.keys() - {"sender"}
     if unknown:
-        raise SendersError(f"Only [[sender]] is known, not `{sorted(unknown)[0]}`")
+        raise SendersError(f"Only [[sender]] is known, not `{min(unknown)}`")
     listed = document.get("sender", [])
     if not isinstance(listed, list):
         raise SendersError("Senders are written [[sender]], with two brackets")

@@ -60,7 +60,9 @@ class Inbox(Protocol):
         process, exactly one is `fresh`.
         """
 
-    async def settle(self, id: str, status: Status, answer: bytes | None, facts: Facts, now: datetime) -> None:
+    async def settle(
+        self, id: str, status: Status, answer: bytes | None, facts: Facts, now: datetime
+    ) -> None:
         """Record what was decided and answered. `facts` are added to those already there."""
 
     async def reopen(self, id: str) -> None:
