@@ -8,7 +8,6 @@ adapters submit through the same application as anybody else, as a client with a
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import uuid
 from collections.abc import MutableMapping
@@ -59,7 +58,7 @@ def new_id() -> str:
 
 
 class Spec(Protocol):
-    """What a worker is told: `http_descriptor` is a listening socket, `settings` a Settings as JSON."""
+    """What a worker is told: `port` is the one served, `settings` a Settings as JSON."""
 
     @property
     def name(self) -> str: ...
@@ -71,7 +70,7 @@ class Spec(Protocol):
     def mongodb_url(self) -> str: ...
 
     @property
-    def http_descriptor(self) -> int: ...
+    def port(self) -> int: ...
 
     def mllp_socket(self) -> socket.socket | None:
         """The bound socket for HL7 v2, for the one worker that has it."""
@@ -80,10 +79,8 @@ class Spec(Protocol):
 def create_app(spec: Spec) -> Application:
     """The application of the worker that `spec` describes."""
     told = Settings(**spec.settings)
-    with socket.socket(fileno=os.dup(spec.http_descriptor)) as listening:
-        port = listening.getsockname()[1]
     settings = told.model_copy(
-        update={"mongodb_url": spec.mongodb_url, "base_url": told.served_at(port)}
+        update={"mongodb_url": spec.mongodb_url, "base_url": told.served_at(spec.port)}
     )
     return Application(settings, spec.name, spec.mllp_socket())
 

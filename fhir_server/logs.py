@@ -25,7 +25,7 @@ FIELDS: Final = frozenset(
 )  # fmt: skip
 
 
-def configure(process: str) -> None:
+def configure(process: str, *, level: int = logging.INFO) -> None:
     """Every line of this process goes to standard error as JSON and carries `process`."""
 
     def only_known(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -45,7 +45,7 @@ def configure(process: str) -> None:
             only_known,
             structlog.processors.JSONRenderer(serializer=_serialized),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
