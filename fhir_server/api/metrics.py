@@ -56,7 +56,7 @@ class Metrics:
         """All workers' numbers in the text format."""
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             together = CollectorRegistry()
-            MultiProcessCollector(together)
+            MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # the library's stub
             return generate_latest(together)
         return generate_latest(self.registry)
 

@@ -145,16 +145,24 @@ async def _included(query: Query, matches: list[Version], services: Services) ->
     keys = included(matches, query.includes)
     limit = services.settings.includes_max
     if len(keys) > limit:
-        raise TooCostly(f"The page includes {len(keys)} resources, the limit is {limit}: ask for fewer matches")
+        raise TooCostly(
+            f"The page includes {len(keys)} resources, the limit is {limit}: ask for fewer matches"
+        )
     stored = await services.store.currents(keys)
     return [stored[key] for key in keys if key in stored]
 
 
 async def _history_page(
-    interaction: History, query: HistoryQuery, predicate: Predicate, after: Position | None, services: Services
+    interaction: History,
+    query: HistoryQuery,
+    predicate: Predicate,
+    after: Position | None,
+    services: Services,
 ) -> _Found:
     if interaction.type == "AuditEvent":
-        return await audit_history(interaction.id, predicate, after=after, count=query.count, services=services)
+        return await audit_history(
+            interaction.id, predicate, after=after, count=query.count, services=services
+        )
     page = await services.store.history(
         predicate,
         type=interaction.type,

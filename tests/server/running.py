@@ -63,7 +63,9 @@ class Server:
     async def records(self) -> list[Record]:
         """All records of the ledger, by time."""
         store = self.services.store
-        found = [record_of(link.payload) for shard in await store.shards() async for link in store.links(shard)]
+        found = [
+            record_of(link.payload) for shard in await store.shards() async for link in store.links(shard)
+        ]
         return sorted(found, key=lambda record: record.time)
 
 

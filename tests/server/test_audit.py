@@ -29,7 +29,9 @@ async def test_who_saw_what_of_a_patient_is_found(server: Server) -> None:
         assert seen["purposeOfEvent"][0]["coding"][0]["code"] == "ETREAT"
         users = [agent["who"]["reference"] for agent in seen["agent"] if "reference" in agent["who"]]
         assert users == ["Practitioner/7"]
-        what = {entity["what"]["reference"] for entity in seen["entity"] if "reference" in entity.get("what", {})}
+        what = {
+            entity["what"]["reference"] for entity in seen["entity"] if "reference" in entity.get("what", {})
+        }
         assert what == {"Patient/p1", "Observation/o1/_history/1"}
         for query in ("agent=Practitioner/7", "entity=Observation/o1&action=R", f"_id={seen['id']}"):
             assert [event["id"] for event in await _events(client, query)] == [seen["id"]]
@@ -43,7 +45,9 @@ async def test_a_search_over_two_patients_is_an_event_for_each(server: Server) -
         for id in ("p1", "p2"):
             await client.put(f"/Observation/o-{id}", json=an_observation(id, id=f"o-{id}"))
         await client.get("/Observation?code=8867-4", headers={"X-Request-Id": "wide"})
-        events = [event for event in await _events(client, "subtype=search-type&type=rest") if "wide" in str(event)]
+        events = [
+            event for event in await _events(client, "subtype=search-type&type=rest") if "wide" in str(event)
+        ]
         patients = [
             entity["what"]["reference"]
             for event in events

@@ -14,7 +14,10 @@ def a_bundle(kind: str, *entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def a_post(resource: dict[str, Any], full_url: str | None = None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
+    entry: dict[str, Any] = {
+        "resource": resource,
+        "request": {"method": "POST", "url": resource["resourceType"]},
+    }
     return entry if full_url is None else {"fullUrl": full_url, **entry}
 
 
@@ -88,7 +91,10 @@ async def test_a_refusal_while_committing_names_its_entry(server: Server) -> Non
     ("entries", "expression"),
     [
         ([a_put(a_patient(id="p1")), a_put(a_patient(id="p1"))], "Bundle.entry[1]"),
-        ([a_post(an_observation("x", subject={"reference": PATIENT}))], "Bundle.entry[0].resource.subject.reference"),
+        (
+            [a_post(an_observation("x", subject={"reference": PATIENT}))],
+            "Bundle.entry[0].resource.subject.reference",
+        ),
         ([{"resource": a_patient()}], "Bundle.entry[0].request"),
         ([a_request("POST", "Patient")], "Bundle.entry[0].resource"),
         ([a_request("GET", "Nonsense/1")], "Bundle.entry[0].request.url"),
@@ -130,7 +136,11 @@ async def test_a_transaction_deletes_creates_updates_and_then_reads(server: Serv
 async def test_each_entry_of_a_batch_stands_alone(server: Server) -> None:
     wrong = {"resourceType": "Patient", "gender": "nonsense"}
     bundle = a_bundle(
-        "batch", a_put(a_patient(id="p1")), a_post(wrong), a_request("GET", "Patient/p1"), a_request("GET", "Patient/p9")
+        "batch",
+        a_put(a_patient(id="p1")),
+        a_post(wrong),
+        a_request("GET", "Patient/p1"),
+        a_request("GET", "Patient/p9"),
     )
     async with server.as_() as client:
         answer = (await client.post("/", json=bundle)).json()
@@ -147,7 +157,10 @@ async def test_each_entry_has_a_record_tied_to_the_bundles(server: Server) -> No
         await client.post("/", json=bundle, headers={"X-Request-Id": "together"})
     records = [record for record in await server.records() if record.request_id == "together"]
     assert sorted(record.interaction for record in records) == ["transaction", "update", "update"]
-    assert {target.reference for record in records for target in record.targets} == {"Patient/p1", "Patient/p2"}
+    assert {target.reference for record in records for target in record.targets} == {
+        "Patient/p1",
+        "Patient/p2",
+    }
 
 
 async def test_other_bundles_are_not_for_the_base(server: Server) -> None:

@@ -38,7 +38,11 @@ AN_OBSERVATION = an_observation("p2", id="o-p2", note=[{"text": SECRET}])
 
 def _transaction(kind: str) -> dict[str, Any]:
     request = {"method": "PUT", "url": "Observation/o-p2"}
-    return {"resourceType": "Bundle", "type": kind, "entry": [{"resource": AN_OBSERVATION, "request": request}]}
+    return {
+        "resourceType": "Bundle",
+        "type": kind,
+        "entry": [{"resource": AN_OBSERVATION, "request": request}],
+    }
 
 
 EXAMPLES: dict[tuple[str, str], list[tuple[str, Any]]] = {
@@ -79,7 +83,9 @@ async def _store_the_patient(server: Server) -> None:
         assert (await client.put("/Observation/o-p2", json=AN_OBSERVATION)).status_code == 201
 
 
-@pytest.mark.parametrize("bearer", ["nobody", "a wrong token", "another patient", "no scope", "nobody's user"])
+@pytest.mark.parametrize(
+    "bearer", ["nobody", "a wrong token", "another patient", "no scope", "nobody's user"]
+)
 async def test_no_route_shows_or_changes_what_it_may_not(server: Server, bearer: str) -> None:
     await _store_the_patient(server)
     token = {
@@ -103,7 +109,11 @@ async def test_no_route_shows_or_changes_what_it_may_not(server: Server, bearer:
             if answer.status_code == 200:
                 body_told = answer.json()
                 found = [entry for entry in body_told.get("entry", []) if "resource" in entry]
-                statuses = [entry["response"]["status"][:3] for entry in body_told.get("entry", []) if "response" in entry]
+                statuses = [
+                    entry["response"]["status"][:3]
+                    for entry in body_told.get("entry", [])
+                    if "response" in entry
+                ]
                 assert found == [], told
                 assert set(statuses) <= {"401", "403", "404"}, told
             else:
@@ -125,7 +135,9 @@ async def test_each_interaction_is_recorded_under_its_name(server: Server) -> No
             for path, body in examples:
                 kind = {"content": body} if isinstance(body, str) else {"json": body} if body else {}
                 answer = await client.request(method, f"/{path}", **kind)
-                assert answer.status_code in (200, 201, 204, 404, 410), f"{method} {path}: {answer.text[:300]}"
+                assert answer.status_code in (200, 201, 204, 404, 410), (
+                    f"{method} {path}: {answer.text[:300]}"
+                )
     recorded = {record.interaction.partition("-")[0] for record in await server.records()}
     interactions = {kind for kind in get_args(Interaction) if kind is not Capabilities}
     assert recorded >= {kind.__name__.lower() for kind in interactions}

@@ -149,7 +149,11 @@ async def test_a_group_shows_a_patient_no_other_member(server: Server) -> None:
 
 
 def a_consent(patient: str, kind: str, **provision: Any) -> dict[str, Any]:
-    concept = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]}
+    concept = {
+        "coding": [
+            {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+        ]
+    }
     return {
         "resourceType": "Consent",
         "id": f"c-{patient}",
@@ -183,7 +187,9 @@ async def test_a_denial_hides_everything_of_the_patient_at_once(server: Server) 
 
 async def test_a_denial_for_one_actor_leaves_the_others(server: Server) -> None:
     await _two_patients(server)
-    role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+    role = {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]
+    }
     actor = [{"role": role, "reference": {"reference": "Practitioner/7"}}]
     await _consent(server, a_consent("p2", "deny", actor=actor))
     for user, status in (("Practitioner/7", 404), ("Practitioner/8", 200)):

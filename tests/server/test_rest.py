@@ -31,7 +31,9 @@ async def test_a_created_resource_has_an_address_and_a_version(server: Server) -
 async def test_values_are_kept_literally(server: Server) -> None:
     """https://hl7.org/fhir/R4/datatypes.html#decimal"""
     literals = ["1.50", "0.1e-7", "1E5", "-0.0", "-0", "1.234567890123456789012345678901", "100"]
-    text = ",".join(f'{{"code":{{"text":"a"}},"valueQuantity":{{"value":{literal}}}}}' for literal in literals)
+    text = ",".join(
+        f'{{"code":{{"text":"a"}},"valueQuantity":{{"value":{literal}}}}}' for literal in literals
+    )
     body = (
         '{"status":"final","resourceType":"Observation","code":{"text":"Grüße 你好 \\ud83d\\ude00"},'
         f'"component":[{text}],"_issued":{{"extension":[{{"url":"http://x.example","valueCode":"y"}}]}}}}'
@@ -98,7 +100,9 @@ async def test_no_update_is_lost_between_many_writers(server: Server) -> None:
             current = await client.get("/Basic/counter")
             count = current.json()["code"]["text"]
             body = {"resourceType": "Basic", "id": "counter", "code": {"text": str(int(count) + 1)}}
-            written = await client.put("/Basic/counter", json=body, headers={"If-Match": current.headers["etag"]})
+            written = await client.put(
+                "/Basic/counter", json=body, headers={"If-Match": current.headers["etag"]}
+            )
             assert written.status_code in (200, 412)
             return int(written.status_code == 200)
 
@@ -134,13 +138,17 @@ async def test_a_read_is_conditional(server: Server) -> None:
         created = await client.put("/Patient/p1", json=a_patient(id="p1"))
         same = await client.get("/Patient/p1", headers={"If-None-Match": created.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
-        since = await client.get("/Patient/p1", headers={"If-Modified-Since": created.headers["last-modified"]})
+        since = await client.get(
+            "/Patient/p1", headers={"If-Modified-Since": created.headers["last-modified"]}
+        )
         assert since.status_code == 304
         newer = await client.get("/Patient/p1", headers={"If-None-Match": 'W/"9"'})
         assert newer.status_code == 200
 
 
-@pytest.mark.parametrize(("prefer", "length"), [("minimal", 0), ("representation", None), ("OperationOutcome", None)])
+@pytest.mark.parametrize(
+    ("prefer", "length"), [("minimal", 0), ("representation", None), ("OperationOutcome", None)]
+)
 async def test_prefer_says_what_comes_back(server: Server, prefer: str, length: int | None) -> None:
     """https://hl7.org/fhir/R4/http.html#ops"""
     async with server.as_() as client:
@@ -189,7 +197,9 @@ async def test_every_broken_rule_is_told_at_once_with_its_expression(server: Ser
         ("GET", "/Patient/1/_history/x", 404),
     ],
 )
-async def test_an_address_that_is_none_is_refused(server: Server, method: str, path: str, status: int) -> None:
+async def test_an_address_that_is_none_is_refused(
+    server: Server, method: str, path: str, status: int
+) -> None:
     async with server.as_() as client:
         refused = await client.request(method, path)
     assert refused.status_code == status
@@ -213,11 +223,15 @@ async def test_the_format_is_negotiated(server: Server, headers: dict[str, str],
 
 async def test_a_body_must_be_json_and_bounded(server: Server) -> None:
     async with server.as_() as client:
-        xml = await client.post("/Patient", content="<Patient/>", headers={"Content-Type": "application/fhir+xml"})
+        xml = await client.post(
+            "/Patient", content="<Patient/>", headers={"Content-Type": "application/fhir+xml"}
+        )
         assert xml.status_code == 415
         gzip = await client.post("/Patient", json=a_patient(), headers={"Content-Encoding": "gzip"})
         assert gzip.status_code == 415
-        conditional = await client.post("/Patient", json=a_patient(), headers={"If-None-Exist": "identifier=1"})
+        conditional = await client.post(
+            "/Patient", json=a_patient(), headers={"If-None-Exist": "identifier=1"}
+        )
         assert conditional.status_code == 501
         wrong = await client.post("/Patient", json=an_observation("1"))
         assert wrong.status_code == 400
@@ -250,5 +264,3 @@ async def test_head_is_a_read_without_a_body(server: Server) -> None:
         await client.put("/Patient/p1", json=a_patient(id="p1"))
         head = await client.head("/Patient/p1")
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", 'W/"1"')
-
-

@@ -50,7 +50,9 @@ async def _load(client: httpx.AsyncClient) -> Loaded:
 async def _found(client: httpx.AsyncClient, query: str) -> tuple[list[str], list[str], dict[str, Any]]:
     """Ids of matches and of included resources over all pages, and the first page."""
     page = (await client.get(f"/{query}")).json()
-    first, matches, included = page, [], []
+    first = page
+    matches: list[str] = []
+    included: list[str] = []
     while True:
         for entry in page.get("entry", []):
             into = matches if entry["search"]["mode"] == "match" else included
@@ -88,7 +90,9 @@ async def _by_code_newest_first(client: httpx.AsyncClient, loaded: Loaded) -> No
             for id, one in observations.items()
             if loaded.target(one["subject"]) == patient and one["code"]["coding"][0]["code"] == code
         ]
-        matches, _, _ = await _found(client, f"Observation?patient={patient}&code={code}&_sort=-date&_count=4")
+        matches, _, _ = await _found(
+            client, f"Observation?patient={patient}&code={code}&_sort=-date&_count=4"
+        )
         assert sorted(matches) == sorted(id for _, id in expected)
         dates = [observations[id]["effectiveDateTime"] for id in matches]
         assert dates == sorted(dates, reverse=True)
@@ -119,4 +123,8 @@ async def _by_a_month(client: httpx.AsyncClient, loaded: Loaded) -> None:
     matches, _, _ = await _found(client, f"Observation?date={year}&_count=200")
     assert certain <= set(matches)
     assert len(matches) == len(set(matches))
-    assert {observations[id]["effectiveDateTime"][:4] for id in matches} <= {year, str(int(year) - 1), str(int(year) + 1)}
+    assert {observations[id]["effectiveDateTime"][:4] for id in matches} <= {
+        year,
+        str(int(year) - 1),
+        str(int(year) + 1),
+    }
