@@ -25,7 +25,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "lxml": ("adapters/soap", "adapters/cda"),
     "msgspec": PACKAGES,  # as `json` is: what it may decode a client's text with is fhir_server/r4 alone
     "prometheus_client": ("fhir_server/api",),
-    "pydantic": ("fhir_server/settings.py",),
+    "pydantic": ("fhir_server/settings.py", "fhir_server/commands/settings_page.py"),
     "pydantic_settings": ("fhir_server/settings.py",),
     "pymongo": ("fhir_server/store",),
     "rich": ("fhir_server/cli.py", "fhir_server/commands"),
