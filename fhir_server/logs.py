@@ -20,7 +20,7 @@ FIELDS: Final = frozenset(
         "event", "level", "time", "process", "request_id", "client", "interaction", "status", "duration_ms",
         "data", "address", "route", "reason", "error", "count", "path", "port", "pid", "workers", "seconds",
         "message_id", "control_id", "sender", "code", "attempt", "worker", "version", "url", "name", "signal",
-        "exit_code", "bytes", "connections", "host", "state", "logger", "exception",
+        "exit_code", "bytes", "message", "peer", "application", "facility", "type", "structure", "unmapped", "connections", "host", "state", "logger", "exception",
     }
 )  # fmt: skip
 

@@ -54,8 +54,13 @@ class Settings(BaseSettings):
 
     mllp_port: int | None = Field(None, ge=0, le=65535, description="Port for HL7 v2 over MLLP; none: off.")
     mllp_host: str = Field("127.0.0.1", description="Address to listen on for MLLP.")
-    mllp_message_bytes_max: int = Field(16 << 20, gt=0, description="The largest HL7 v2 message.")
+    mllp_message_bytes_max: int = Field(
+        14 << 20, gt=0, le=14 << 20, description="The largest HL7 v2 message."
+    )
     mllp_connections_max: int = Field(200, gt=0, description="MLLP connections at once.")
+    hl7v2_senders: Path | None = Field(
+        None, description="Agreements with HL7 v2 senders, a TOML file: docs/hl7v2.md."
+    )
     hl7v2_time_zone: str = Field("UTC", description="Zone of HL7 v2 times that state none.")
 
     body_bytes_max: int = Field(64 << 20, gt=0, description="The largest request body.")
