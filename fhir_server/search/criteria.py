@@ -76,7 +76,9 @@ def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site
     `values` are what stood between the commas. Raises Invalid for a modifier or a value that
     the parameter has not.
     """
-    code, _, modifier = name.partition(":")
+    code, colon, modifier = name.partition(":")
+    if colon and not modifier:
+        raise Invalid(f"`{name}` has an empty modifier")
     if not all(values):
         raise Invalid(f"`{name}` has an empty value")
     match code:

@@ -17,7 +17,7 @@ from datetime import UTC, tzinfo
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
-from fhir_server.r4.interaction import Handling, Parameters, Search
+from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
 from fhir_server.search.escaping import split
 from fhir_server.search.history import HistoryQuery, parse_history
@@ -84,18 +84,17 @@ def parse(
     search: Search,
     *,
     limits: SearchLimits,
-    handling: Handling | None = None,
     base_url: str = "",
     zone: tzinfo = UTC,
 ) -> Query:
     """
-    What `search` asks for; `handling` overrules its own.
+    What `search` asks for; `base_url` is ours, and a date without a zone is in `zone`.
 
     Raises Invalid for what cannot be understood, Unsupported for what R4 defines and this
     server has not, TooCostly and TooLarge beyond `limits`.
     """
     limits.refuse_excess(search.parameters)
-    lenient = (handling or search.handling) == "lenient"
+    lenient = search.handling == "lenient"
     types = _types(search)
     criteria, results, ignored = _sorted_out(search.parameters, types, lenient=lenient)
     given = _once(results)

@@ -110,7 +110,7 @@ def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> 
     rules = sort.split(",")
     if len(rules) > limits.sort_keys_max:
         raise TooCostly(f"`_sort` has more than {limits.sort_keys_max} keys")
-    return tuple(_sort_key(rule.removeprefix("-"), rule.startswith("-"), types) for rule in rules)
+    return tuple(_sort_key(rule.removeprefix("-"), types, descending=rule.startswith("-")) for rule in rules)
 
 
 def includes_of(values: Sequence[str], types: tuple[str, ...], limits: SearchLimits) -> tuple[Include, ...]:
@@ -120,7 +120,7 @@ def includes_of(values: Sequence[str], types: tuple[str, ...], limits: SearchLim
     return tuple(dict.fromkeys(_include(value, types) for value in values))
 
 
-def _sort_key(code: str, descending: bool, types: tuple[str, ...]) -> SortKey:  # noqa: FBT001  as SortKey
+def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
     if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
         return SortKey("updated", descending=descending)
     if code == "_id":

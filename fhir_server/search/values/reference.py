@@ -41,9 +41,9 @@ def suffixes(nodes: Collection, site: Site) -> list[str]:
                 found += _identified(identifier)
         elif isinstance(value, str):
             found += _to(value, site.base_url)
-        elif isinstance(value, dict) and isinstance(value.get("resourceType"), str):
+        elif isinstance(value, dict) and isinstance(value.get("id"), str) and "resourceType" in value:
             # A resource that stands where a reference could: Bundle's first entry.
-            found.append(f"|{value['resourceType']}/{escape(str(value.get('id', '')))}")
+            found.append(f"|{value['resourceType']}/{escape(value['id'])}")
     return found
 
 

@@ -1,0 +1,139 @@
+"""
+Each of the 146 types, with each of its elements: extraction takes whatever is valid, and what
+it extracts is found by a search for just that value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fhir_server.r4.definitions import ElementFacts, ElementType, definitions
+from fhir_server.r4.resource import Key
+from fhir_server.search.clinical_dates import CLINICAL_DATES
+from fhir_server.search.entry import Entry
+from fhir_server.search.escaping import split, written
+from fhir_server.search.extraction import extract
+from fhir_server.search.matching import matches
+from fhir_server.search.parameters import CORRECTED, parameters_of
+from tests.r4.instances import instance_at, minimal, places, put, value
+from tests.search.versions import a_version, query
+
+TYPES = sorted(definitions().resource_types)
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_what_is_extracted_is_found_again(type: str) -> None:
+    seen: set[str] = set()
+    for resource in resources(type):
+        entry = extract(resource, Key(type, "1"))
+        assert entry.tokens[0] == type
+        for token in set(entry.tokens[1:]) - seen:
+            seen.add(token)
+            for name, text in searches_for(token):
+                found = query(type, (name, text)).predicate
+                assert matches(found, a_version(entry, type=type)), (name, text)
+                assert not matches(found, a_version(Entry((type,)), type=type)), (name, text)
+        for found_range in set(entry.ranges):
+            code = found_range.parameter.partition("|")[2]
+            asked = query(type, (code, "gt1800"), (f"{code}:missing", "false")).predicate
+            assert matches(asked, a_version(entry, type=type)) or type == "AuditEvent", code
+
+
+def resources(type: str) -> Iterator[dict[str, Any]]:
+    """One with each element of the type, the datatypes' own elements all there."""
+    yield minimal(type)
+    for place in places(type):
+        yield instance_at(place)
+        if definitions().types[place.declared.code].kind == "complex":
+            yield put(place, filled(place.element, place.declared, depth=2))
+
+
+def filled(element: ElementFacts, declared: ElementType, depth: int) -> dict[str, Any]:
+    """A datatype or backbone with every element, of the first type of a choice."""
+    found = value(element, declared) if declared.code == "Reference" else {}
+    for inner in definitions().types[element.structure or declared.code].elements.values():
+        type = inner.types[0] if inner.types else ElementType("BackboneElement")
+        facts = definitions().types.get(inner.structure or type.code)
+        is_deep = depth and facts is not None and facts.kind in ("complex", "backbone")
+        one = filled(inner, type, depth - 1) if is_deep else value(inner, type)
+        found.setdefault(inner.json_name(type.code), one if inner.max == 1 else [one])
+    return found
+
+
+def searches_for(token: str) -> Iterator[tuple[str, str]]:
+    """Searches that ask for the value of a token, as a client would write it."""
+    type, name, rest = token.split("|", 2)
+    code = name.partition(":")[0]
+    parameter = parameters_of(type)[code]
+    parts = [part.replace("\\|", "|").replace("\\\\", "\\") for part in split(rest, "|")]
+    if not any(parts):
+        yield f"{code}:missing", "false"
+    elif parameter.type == "string":
+        yield name, written(parts[0])
+        if len(parts) > 1:
+            yield f"{name}:exact", written(parts[1])
+    elif parameter.type == "date":
+        raise AssertionError("a date has ranges")
+    elif parameter.type == "token" and parameter.types == {"code"} and parameter.systems:
+        yield name, written(parts[0])
+        systems = [system for system, codes in parameter.systems.items() if parts[0] in codes or not codes]
+        yield name, f"{written(systems[0])}|{written(parts[0])}"
+    elif parameter.type == "token" or name.endswith(":identifier"):
+        yield name, "|".join(written(part) for part in parts)
+    else:
+        yield name, written(parts[0])
+
+
+def test_extraction_looks_at_every_parameter_that_can_be_searched() -> None:
+    never = []
+    for type in TYPES:
+        names: set[str] = set()
+        for resource in resources(type):
+            names |= names_in(extract(resource, Key(type, "1")))
+        never += [
+            parameter.name
+            for parameter in parameters_of(type).values()
+            if parameter.indexed
+            and parameter.name not in names
+            and parameter.code not in ("_id", "_lastUpdated")
+        ]
+    # What asks for a certain url, system or type is left: no generated resource has it.
+    assert [name for name in never if not asks_for_a_value(name)] == []
+
+
+def names_in(entry: Entry) -> set[str]:
+    named = {"|".join(token.split("|", 2)[:2]).partition(":")[0] for token in entry.tokens[1:]}
+    return named | {found.parameter for found in entry.ranges}
+
+
+def asks_for_a_value(name: str) -> bool:
+    type, _, code = name.partition("|")
+    declared = definitions().search_parameters[type][code]
+    expression = CORRECTED.get(declared.url, declared.expression) or ""
+    return any(
+        word in expression for word in ("extension(", "where(system", "where(type", "where(resolve() is")
+    )
+
+
+def test_what_is_found_as_something_else_is_found_as_what_is_indexed() -> None:
+    for type in TYPES:
+        parameters = parameters_of(type)
+        for parameter in parameters.values():
+            if parameter.supported:
+                assert parameter.found_as
+                assert all(parameters[name.partition("|")[2]].indexed for name in parameter.found_as)
+
+
+def test_each_clinical_date_is_a_date_parameter_that_is_indexed() -> None:
+    for type, code in CLINICAL_DATES.items():
+        parameter = parameters_of(type)[code]
+        assert parameter.type == "date"
+        assert parameter.indexed
+
+
+def test_a_resource_with_an_unknown_member_or_a_null_is_extracted_all_the_same() -> None:
+    resource: dict[str, Any] = {"resourceType": "Patient", "nonsense": 1, "name": None, "gender": "male"}
+    assert "Patient|gender|male" in extract(resource, Key("Patient", "1")).tokens

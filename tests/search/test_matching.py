@@ -1,0 +1,120 @@
+"""A predicate asked of one version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.search.entry import Entry, Range
+from fhir_server.search.matching import matches
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Everything,
+    InRange,
+    Not,
+    Nothing,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    Updated,
+    WithId,
+    all_of,
+    any_of,
+    none_of,
+    token,
+)
+from fhir_server.search.unions import union
+from tests.search.versions import NOW, a_version
+
+ENTRY = Entry(
+    tokens=("Basic", "Basic|code|a", "Basic|author|Patient/1"),
+    ranges=(Range("Basic|created", 10, 20), Range("Basic|created", 100, 110), Range("Basic|other", 0, 1000)),
+    patients=("1", "2"),
+)
+
+
+def ids(*values: str) -> frozenset[str]:
+    return frozenset(values)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (Everything(), True),
+        (Nothing(), False),
+        (token("Basic|code|a"), True),
+        (token("Basic|code|b"), False),
+        (AnyToken(ids("x", "Basic")), True),
+        (AnyToken(ids()), False),
+        (TokenPrefix("Basic|code|"), True),
+        (TokenPrefix("Basic|code|ab"), False),
+        (InRange("Basic|created"), True),
+        (InRange("Basic|nothing"), False),
+        (InRange("Basic|created", low_min=10, high_max=20), True),
+        (InRange("Basic|created", low_min=11, high_max=99), False),
+        (InRange("Basic|created", low_min=50, high_max=50), False),
+        (InRange("Basic|created", high_min=110), True),
+        (InRange("Basic|created", high_min=111), False),
+        (InRange("Basic|created", low_max=10), True),
+        (InRange("Basic|created", low_max=9), False),
+        (OfPatients(ids("2", "3")), True),
+        (OfPatients(ids("3")), False),
+        (OnlyOfPatients(ids("1", "2", "3")), True),
+        (OnlyOfPatients(ids("1")), False),
+        (WithId(ids("1")), True),
+        (WithId(ids("2")), False),
+        (Updated(start=NOW), True),
+        (Updated(start=NOW + timedelta(microseconds=1)), False),
+        (Updated(end=NOW), False),
+        (Updated(end=NOW + timedelta(microseconds=1)), True),
+        (Updated(), True),
+        (And((token("Basic"), token("Basic|code|a"))), True),
+        (And((token("Basic"), token("Basic|code|b"))), False),
+        (And(()), True),
+        (Or((token("Basic|code|b"), token("Basic"))), True),
+        (Or(()), False),
+        (Not(token("Basic")), False),
+    ],
+)
+def test_a_predicate_is_true_or_not(predicate: Predicate, expected: bool) -> None:
+    assert matches(predicate, a_version(ENTRY)) is expected
+
+
+def test_without_patients_a_version_is_only_of_anybody() -> None:
+    assert matches(OnlyOfPatients(ids()), a_version())
+    assert not matches(OfPatients(ids("1")), a_version())
+
+
+leaves: st.SearchStrategy[Predicate] = st.one_of(
+    st.just(Everything()),
+    st.just(Nothing()),
+    st.builds(AnyToken, st.frozensets(st.sampled_from((*ENTRY.tokens, "x", "y")), max_size=2)),
+    st.builds(TokenPrefix, st.sampled_from(["Basic|", "Basic|code|b"])),
+    st.builds(WithId, st.frozensets(st.sampled_from(["1", "2"]), max_size=1)),
+    st.builds(Updated, st.sampled_from([None, NOW, datetime(2030, 1, 1, tzinfo=UTC)])),
+)
+predicates = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(predicates, max_size=4))
+def test_simplifying_changes_no_answer(parts: list[Predicate]) -> None:
+    version = a_version(ENTRY)
+    answers = [matches(part, version) for part in parts]
+    assert matches(all_of(*parts), version) is all(answers)
+    assert matches(any_of(*parts), version) is any(answers)
+    assert matches(union(parts), version) is any(answers)
+    assert [matches(none_of(part), version) for part in parts] == [not answer for answer in answers]

@@ -1,0 +1,137 @@
+"""
+What a search refuses: by name, and never by leaving it out.
+
+https://hl7.org/fhir/R4/search.html#errors
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fhir_server.r4.errors import FhirError, Invalid, TooCostly, TooLarge, Unsupported
+from tests.search.versions import query
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "value", "refusal"),
+    [
+        # unknown
+        ("Patient", "colour", "red", Invalid),
+        ("Patient", "", "red", Invalid),
+        ("Patient", "Gender", "male", Invalid),
+        ("Observation", "birthdate", "1970", Invalid),
+        (None, "gender", "male", Invalid),
+        # modifiers
+        ("Patient", "gender:text", "male", Invalid),
+        ("Patient", "gender:", "male", Invalid),
+        ("Patient", "gender:missing", "maybe", Invalid),
+        ("Patient", "gender:missing", "true,false", Invalid),
+        ("Patient", "name:contains", "a", Invalid),
+        ("Patient", "name:not", "a", Invalid),
+        ("Patient", "birthdate:exact", "1970", Invalid),
+        ("Patient", "_lastUpdated:exact", "1970", Invalid),
+        ("Patient", "_id:missing", "true", Invalid),
+        ("Observation", "subject:Nonsense", "1", Invalid),
+        ("Observation", "subject:Practitioner", "1", Invalid),
+        ("Observation", "subject:Patient", "Group/1", Invalid),
+        ("ValueSet", "url:exact", "http://a.example", Invalid),
+        ("ValueSet", "url:below", "urn:oid:1.2", Invalid),
+        # values
+        ("Patient", "gender", "", Invalid),
+        ("Patient", "gender", "male,", Invalid),
+        ("Patient", "gender", "a|b|c", Invalid),
+        ("Patient", "gender", "|", Invalid),
+        ("Patient", "gender", "a\\b", Invalid),
+        ("Patient", "active", "yes", Invalid),
+        ("Patient", "phone", "http://a.example|1", Invalid),
+        ("Patient", "name", " ", Invalid),
+        ("Patient", "name", "x" * 201, Invalid),
+        ("Patient", "_id", "a/b", Invalid),
+        ("Observation", "subject", "Nonsense/1", Invalid),
+        ("Observation", "subject", "Patient/", Invalid),
+        ("Observation", "subject", "Patient/a b", Invalid),
+        ("Observation", "subject", "a/b/Patient/1", Invalid),
+        ("Observation", "subject", "a b", Invalid),
+        ("RequestGroup", "instantiates-canonical", "", Invalid),
+        # known to R4, not to this server
+        ("Observation", "value-quantity", "5", Unsupported),
+        ("RiskAssessment", "probability", "0.5", Unsupported),
+        ("Observation", "code-value-concept", "a$b", Unsupported),
+        ("Location", "near", "1|2", Unsupported),
+        ("Patient", "age", "5", Unsupported),
+        ("Patient", "_text", "a", Unsupported),
+        ("Patient", "_content", "a", Unsupported),
+        ("Patient", "_has:Observation:patient:code", "a", Unsupported),
+        ("Observation", "patient.name", "a", Unsupported),
+        ("Observation", "subject:Patient.name", "a", Unsupported),
+        # results
+        ("Patient", "_count", "-1", Invalid),
+        ("Patient", "_count", "many", Invalid),
+        ("Patient", "_count", "", Invalid),
+        ("Patient", "_total", "exact", Invalid),
+        ("Patient", "_sort", "colour", Invalid),
+        ("Patient", "_sort", "birthdate,", Invalid),
+        ("Patient", "_sort:desc", "birthdate", Invalid),
+        ("Patient", "_sort", "_id,_id,_id,_id,_id", TooCostly),
+        ("Observation", "_sort", "value-quantity", Unsupported),
+        ("Observation", "_include", "Observation", Invalid),
+        ("Observation", "_include", "Observation:code", Invalid),
+        ("Observation", "_include", "Nonsense:subject", Invalid),
+        ("Observation", "_include", "Encounter:subject", Invalid),
+        ("Observation", "_include", "Observation:subject:Encounter", Invalid),
+        ("Observation", "_include", "*", Unsupported),
+        ("Observation", "_include", "Observation:*", Unsupported),
+        ("Observation", "_include:iterate", "Observation:subject", Invalid),
+        ("Observation", "_revinclude", "Provenance:target", Unsupported),
+        ("Patient", "_elements", "id", Unsupported),
+        ("Patient", "_summary", "true", Unsupported),
+        ("Patient", "_contained", "both", Unsupported),
+        ("Patient", "_type", "Patient", Invalid),
+        (None, "_type", "Nonsense", Invalid),
+        (None, "_type", "AuditEvent,Patient", Unsupported),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(
+    type: str | None, name: str, value: str, refusal: type[FhirError]
+) -> None:
+    with pytest.raises(refusal):
+        query(type, (name, value))
+
+
+def test_a_refused_modifier_is_named_and_so_are_those_that_there_are() -> None:
+    with pytest.raises(Invalid, match=r"`:contains` of `name` .* `:exact`, `:missing`"):
+        query("Patient", ("name:contains", "a"))
+
+
+def test_a_refusal_names_the_parameter_and_never_the_value() -> None:
+    for name, value in (
+        ("birthdate", "Secret"),
+        ("active", "Secret"),
+        ("gender", "Se|cr|et"),
+        ("_id", "Se/cret"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            query("Patient", (name, value))
+        assert f"`{name}`" in str(refused.value)
+        assert "Se" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("gender", ""), ("birthdate", "x"), ("gender:text", "a"), ("_count", "x")]
+)
+def test_lenient_handling_never_ignores_what_is_malformed(name: str, value: str) -> None:
+    with pytest.raises(Invalid):
+        query("Patient", (name, value), handling="lenient")
+
+
+def test_limits_are_kept() -> None:
+    with pytest.raises(TooCostly, match="100 parameters"):
+        query("Patient", *[("given", "a")] * 101)
+    with pytest.raises(TooCostly, match="1000 values"):
+        query("Patient", *[("given", ",".join("a" * 600))] * 2)
+    with pytest.raises(TooLarge, match="2000 characters"):
+        query("Patient", ("identifier", "a" * 2_001))
+    with pytest.raises(TooLarge, match="200000 characters"):
+        query("Patient", *[("identifier", "a" * 2_000)] * 100)
+    with pytest.raises(TooCostly, match="_include"):
+        query("Patient", *[("_include", "Patient:organization")] * 21)
