@@ -61,8 +61,10 @@ class OfPatients:
 
 
 @dataclass(frozen=True, slots=True)
-class OfAnyPatient:
-    """The entry is in some patient's compartment."""
+class OnlyOfPatients:
+    """Each patient whose compartment the entry is in is one of these; true when there is none."""
+
+    ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ Predicate = (
     | TokenPrefix
     | InRange
     | OfPatients
-    | OfAnyPatient
+    | OnlyOfPatients
     | WithId
     | Updated
     | And
