@@ -49,6 +49,16 @@ def test_each_path_named_exists(page: str) -> None:
     assert missing == [], f"{page} names files that are not there: it is read to find the way"
 
 
+def test_each_page_that_the_code_names_exists() -> None:
+    missing = [
+        f"{path} names {page}, which is not there: write it, or say it where it is"
+        for path in code() + code_of_tests()
+        for page in sorted(set(re.findall(r"\bdocs/[\w/-]+\.md", text(path))))
+        if not (ROOT / page).exists()
+    ]
+    assert not missing, lines(missing)
+
+
 def _code(page: str) -> str:
     """What stands in backticks or is indented as code: prose may say `make sure`."""
     lines = text(page).splitlines()
