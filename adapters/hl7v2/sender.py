@@ -29,6 +29,8 @@ ANSWER_BYTES_MAX: Final = 1 << 20
 PERHAPS_SECONDS: Final = 2.0
 """How long an answer is waited for that comes only if something went wrong, or well."""
 
+NONE_DUE: Final = "No answer was asked for, or none was due"
+
 COMMIT: Final = frozenset(("CA", "CE", "CR"))
 APPLICATION: Final = frozenset(("AA", "AE", "AR"))
 _BATCH: Final = re.compile(rb"(?:FHS|BHS|BTS|FTS)(?:\W|$)")
@@ -44,7 +46,7 @@ class Answer:
     What was said to one message.
 
     `code` is MSA-1, None when no answer came; `text` is what the answer says about an error, or
-    why there is no answer.
+    why there is no answer (NONE_DUE when that is as it should be).
     """
 
     file: Path
@@ -157,7 +159,7 @@ class _Conversation:
             if answer is None or answer.code in ("CE", "CR"):
                 return
         if silent:
-            yield Answer(message.file, message.control_id, None, "No answer was asked for, or none was due")
+            yield Answer(message.file, message.control_id, None, NONE_DUE)
 
     async def _answer(
         self, message: _Outgoing, codes: frozenset[str], early: list[Answer], *, perhaps: bool
