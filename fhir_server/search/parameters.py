@@ -75,6 +75,8 @@ class Parameter:
 
     def parts(self) -> tuple[Parameter, ...]:
         """The parameter under each name that it is found as."""
+        if self.found_as == (self.name,):
+            return (self,)
         return tuple(replace(self, name=name) for name in self.found_as)
 
 
