@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.architecture.sources import ROOT, text
+from tests.architecture.sources import ROOT, code, code_of_tests, lines, text
 
 PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/glossary.md", "docker/README.md"]
 README_LINES_MAX = 60
@@ -44,7 +44,7 @@ def test_each_link_leads_to_a_file(page: str) -> None:
 @pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
 def test_each_path_named_exists(page: str) -> None:
     named = re.findall(r"`([\w.-]+/[\w./-]*\w\.(?:py|md|toml|yaml|sh)|[\w-]+(?:/[\w-]+)*/)`", text(page))
-    places = (ROOT, ROOT / "fhir_server", ROOT / "adapters")
+    places = (ROOT, ROOT / "adapters/hl7v2")
     missing = [path for path in named if not any((place / path).exists() for place in places)]
     assert missing == [], f"{page} names files that are not there: it is read to find the way"
 
