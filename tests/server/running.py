@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import httpx
@@ -70,12 +71,14 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(mongodb_url: str, database: str, data_dir: Path, **told: Any) -> AsyncIterator[Server]:
-    """A server on a database of its own, until the block ends."""
+async def serving(
+    mongodb_url: str, database: str, data_dir: Path, *, mllp: socket | None = None, **told: Any
+) -> AsyncIterator[Server]:
+    """A server on a database of its own, until the block ends; it listens for HL7 v2 on `mllp`."""
     settings = Settings(
         mongodb_url=mongodb_url, mongodb_database=database, base_url=BASE, data_dir=data_dir, **told
     )
-    application = Application(settings, f"test-{database}")
+    application = Application(settings, f"test-{database}", mllp)
     services = await application.start()
     try:
         yield Server(application, services)
