@@ -121,9 +121,11 @@ def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
         patients = tuple(fields["pts"])
         if index is fields:
             tokens = tokens[: len(tokens) - len(patients)]
+    date = index.get("d")
+    # The driver gives 64-bit numbers as a class of its own.
     return Entry(
         tuple(tokens),
-        tuple([Range(item["p"], item["lo"], item["hi"]) for item in index.get("rng", ())]),
+        tuple([Range(item["p"], int(item["lo"]), int(item["hi"])) for item in index.get("rng", ())]),
         patients,
-        index.get("d"),
+        None if date is None else int(date),
     )

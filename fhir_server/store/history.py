@@ -69,7 +69,7 @@ class History:
         more = shown and (cut or len(together) > count)
         return Page(
             tuple([version(fields) for fields in shown]),
-            Position(shown[-1]["t"], shown[-1]["seq"]) if more else None,
+            Position(int(shown[-1]["t"]), shown[-1]["seq"]) if more else None,
         )
 
     async def _found(self, collection: Collection, where: list[Document], wanted: int) -> _Found:

@@ -124,7 +124,7 @@ class Ledger:
         shown = found[:count]
         return LinkPage(
             tuple([_link(fields) for fields in shown]),
-            Position(shown[-1]["t"], shown[-1]["_id"]) if more and shown else None,
+            Position(int(shown[-1]["t"]), shown[-1]["_id"]) if more and shown else None,
         )
 
     async def find(self, shard: str, position: int) -> Link | None:

@@ -58,7 +58,8 @@ class IndexedOrder:
 
     def position(self, fields: Mapping[str, Any], as_of: int | None) -> Position:
         """Behind this document."""
-        return Position(fields.get(self.field) if self.field != "seq" else None, fields["seq"], as_of)
+        value = None if self.field == "seq" else fields.get(self.field)
+        return Position(None if value is None else int(value), fields["seq"], as_of)
 
     @property
     def _tie_beyond(self) -> str:

@@ -13,11 +13,13 @@ position: a process that slept over its lease and still believes it owns a shard
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import pymongo
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -29,6 +31,7 @@ from fhir_server.store.limits import StoreLimits
 
 SHARD_DIGITS: Final = 6
 POSITION_DIGITS: Final = 12
+RELEASE_SECONDS_MAX: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -88,15 +91,14 @@ class Shards:
         """Keeps the leases, until cancelled. A failure is not an end: `_id` fences, leases order."""
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
-            try:
+            with contextlib.suppress(PyMongoError):
                 await self._database.shards.update_many({"owner": self._owner}, [{"$set": self._until()}])
-            except PyMongoError:
-                continue
 
     async def release(self) -> None:
-        """Leaves all shards to whoever comes next."""
+        """Leaves all shards to whoever comes next; if that cannot be said, the leases lapse."""
         self._idle.clear()
-        await self._database.shards.update_many({"owner": self._owner}, {"$set": _UNOWNED})
+        with contextlib.suppress(PyMongoError), pymongo.timeout(RELEASE_SECONDS_MAX):
+            await self._database.shards.update_many({"owner": self._owner}, {"$set": _UNOWNED})
 
     async def _taken(self) -> Chain:
         while self._idle:

@@ -1,0 +1,194 @@
+"""MongoDB agrees with `search/matching.py` about each predicate and each entry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo import AsyncMongoClient
+
+from fhir_server.r4.resource import Key
+from fhir_server.search.entry import Entry, Range
+from fhir_server.search.matching import matches
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Everything,
+    InRange,
+    Not,
+    Nothing,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    Updated,
+    WithId,
+    all_of,
+    of_types,
+)
+from fhir_server.search.version import Version
+from fhir_server.store.database import Collection
+from fhir_server.store.documents import Document, document, superseded, version
+from fhir_server.store.filters import (
+    NOTHING,
+    starting_with,
+    to_filter,
+    to_history_filter,
+    to_superseded_filter,
+)
+from tests.store.versions import MORNING
+
+# Values that would mean something to MongoDB if they were ever read as more than values.
+WORDS = [
+    "a",
+    "ab",
+    "b",
+    "$a",
+    "$where",
+    "a.b",
+    ".*",
+    "",
+    "~deleted",
+    "@p",
+    "a\0b",
+    "é",
+    "\U0010ffff",
+    "\ud7ff",
+]
+TYPES = ["Observation", "Patient", "Group"]
+IDS = ["1", "2", "p", "$_id"]
+NUMBERS = [-(2**63), -1, 0, 1, 5, 2**53 + 1, 2**63 - 1]
+
+words = st.sampled_from(WORDS)
+ids = st.sampled_from(IDS)
+numbers = st.sampled_from(NUMBERS)
+bounds = st.none() | st.sampled_from([*NUMBERS, 2**70, -(2**70)])
+moments = st.integers(-2500, 2500).map(lambda n: MORNING + timedelta(microseconds=n))
+
+
+@st.composite
+def versions(draw: st.DrawFn) -> Version:
+    type = draw(st.sampled_from(TYPES))
+    low, high = sorted([draw(numbers), draw(numbers)])
+    several = type == "Group"
+    entry = Entry(
+        tokens=(type, *(f"{type}|{word}" for word in draw(st.lists(words, max_size=3, unique=True)))),
+        ranges=(Range("r", low, high), Range("$s", draw(numbers), 5))[: draw(st.integers(0, 2))],
+        patients=tuple(draw(st.lists(ids, max_size=3 if several else 1, unique=True))),
+        clinical_date=draw(st.none() | numbers),
+    )
+    body = draw(st.sampled_from([b"{}", None]))
+    updated = MORNING + timedelta(milliseconds=draw(st.integers(-2, 2)))
+    return Version(Key(type, draw(ids)), draw(st.integers(1, 9)), updated, body, entry, "s")
+
+
+some_ids = st.frozensets(ids, max_size=2)
+leaves: st.SearchStrategy[Predicate] = st.one_of(
+    st.just(Everything()),
+    st.just(Nothing()),
+    st.builds(AnyToken, st.frozensets(st.builds("{}|{}".format, st.sampled_from(TYPES), words), max_size=3)),
+    st.builds(AnyToken, st.frozensets(st.sampled_from([*TYPES, "\ud800"]), max_size=2)),
+    st.builds(TokenPrefix, st.builds("{}|{}".format, st.sampled_from(TYPES), words) | st.just("\udc00")),
+    st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
+    st.builds(OfPatients, some_ids),
+    st.builds(OnlyOfPatients, some_ids),
+    st.builds(WithId, some_ids),
+    st.builds(Updated, st.none() | moments, st.none() | moments),
+)
+predicates = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=6,
+)
+
+differential = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def collection(mongodb_url: str, database_name: str) -> AsyncIterator[Collection]:
+    async with AsyncMongoClient[Document](mongodb_url) as client:
+        yield client[database_name]["resources"]
+
+
+async def found(collection: Collection, documents: Sequence[Document], where: Document) -> list[Version]:
+    await collection.delete_many({})
+    await collection.insert_many([dict(fields) for fields in documents])
+    return [version(fields) for fields in await collection.find(where, sort=[("_id", 1)]).to_list()]
+
+
+@differential
+@given(stored=st.lists(versions(), min_size=1, max_size=8, unique_by=lambda v: str(v.key)), asked=predicates)
+async def test_a_filter_finds_the_living_versions_that_match(
+    collection: Collection, stored: list[Version], asked: Predicate
+) -> None:
+    types = frozenset(TYPES)
+    wanted = all_of(of_types(types), asked)
+    where = to_filter(wanted, types=types)
+    expected = [v for v in stored if not v.deleted and matches(asked, v)]
+    assert await found(collection, [document(v) for v in stored], where) == in_order(expected)
+
+
+@differential
+@given(stored=st.lists(versions(), min_size=1, max_size=8, unique_by=lambda v: str(v.key)), asked=predicates)
+async def test_where_each_type_has_one_patient_a_filter_asks_for_the_scalar_alone(
+    collection: Collection, stored: list[Version], asked: Predicate
+) -> None:
+    types = frozenset({"Observation", "Patient"})
+    where = to_filter(all_of(of_types(types), asked), types=types)
+    expected = [v for v in stored if not v.deleted and v.key.type in types and matches(asked, v)]
+    assert "@" not in str(to_filter(OfPatients(frozenset({"1"})), types=types))
+    assert await found(collection, [document(v) for v in stored], where) == in_order(expected)
+
+
+@differential
+@given(stored=st.lists(versions(), min_size=1, max_size=8, unique_by=lambda v: str(v.key)), asked=predicates)
+async def test_the_filter_of_a_history_judges_a_tombstone_by_what_it_deleted(
+    collection: Collection, stored: list[Version], asked: Predicate
+) -> None:
+    expected = in_order([v for v in stored if matches(asked, v)])
+    current = [document(v) for v in stored]
+    assert await found(collection, current, to_history_filter(asked)) == expected
+    old = [superseded(fields, MORNING) for fields in current]
+    assert await found(collection, old, to_history_filter(asked)) == expected
+
+
+@differential
+@given(stored=st.lists(versions(), min_size=1, max_size=8, unique_by=lambda v: str(v.key)), asked=predicates)
+async def test_a_filter_of_superseded_versions_finds_those_that_were_alive(
+    collection: Collection, stored: list[Version], asked: Predicate
+) -> None:
+    types = frozenset(TYPES)
+    where = to_superseded_filter(all_of(of_types(types), asked), types=types)
+    old = [superseded(document(v), MORNING) for v in stored]
+    expected = [v for v in stored if not v.deleted and matches(asked, v)]
+    assert await found(collection, old, where) == in_order(expected)
+
+
+def in_order(found: Sequence[Version]) -> list[Version]:
+    return sorted(found, key=lambda v: str(v.key))
+
+
+@given(versions())
+def test_a_version_survives_its_document(stored: Version) -> None:
+    assert version(document(stored)) == stored
+    assert version(superseded(document(stored), MORNING)) == stored
+
+
+@given(st.text(max_size=3), st.text(max_size=5))
+def test_a_prefix_bounds_exactly_what_starts_with_it(prefix: str, text: str) -> None:
+    where = starting_with("tok", prefix)
+    if where is NOTHING:
+        return
+    bounds = where["tok"]["$elemMatch"]
+    within = text >= bounds["$gte"] and text < bounds.get("$lt", "\U0010ffff" * 9)
+    assert within == text.startswith(prefix)
