@@ -2,7 +2,8 @@
 A load generator that costs little: HTTP/1.1 over plain asyncio protocols, keep-alive.
 
 One connection carries one request at a time, so `connections` is the number in flight. It reads
-answers that state their length, which is all that this server sends.
+answers that state their length, which is all that this server sends, and breaks at an answer that
+was not expected: a server that refuses fast is not fast.
 """
 
 from __future__ import annotations
@@ -14,67 +15,82 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from conformance.bench.rounds import Run
+
 _STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3})")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
+_SHOWN: Final = 2_000
+
+
+class UnexpectedAnswer(Exception):
+    """The server answered with a status that the benchmark does not measure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What came back: seconds for all of it, milliseconds of each, answers by status."""
+class Address:
+    """Where the server listens, and the token that it is asked with."""
 
-    seconds: float
-    latencies_ms: tuple[float, ...]
-    statuses: dict[int, int]
+    host: str
+    port: int
+    token: str
 
-    @property
-    def rate(self) -> float:
-        """Answers a second."""
-        return len(self.latencies_ms) / self.seconds
+    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """A request below the base as it goes on the wire."""
+        lines = [
+            f"{method} /fhir/{path} HTTP/1.1",
+            f"host: {self.host}:{self.port}",
+            "accept: application/fhir+json",
+            f"authorization: Bearer {self.token}",
+        ]
+        if body:
+            lines += ["content-type: application/fhir+json", f"content-length: {len(body)}"]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
-    def percentile(self, share: float) -> float:
-        """The latency in milliseconds that `share` of the requests stayed below."""
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, as it came."""
 
-def request(
-    method: str, path: str, token: str, body: bytes = b"", kind: str = "application/fhir+json"
-) -> bytes:
-    """A request as it goes on the wire."""
-    lines = [f"{method} {path} HTTP/1.1", "host: localhost", f"authorization: Bearer {token}"]
-    if body:
-        lines += [f"content-type: {kind}", f"content-length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    status: int
+    body: bytes
 
 
 async def drive(
-    host: str, port: int, requests: Iterator[bytes], *, connections: int, seen: Callable[[bytes], None] | None = None
+    address: Address,
+    requests: Iterator[bytes],
+    *,
+    in_flight: int,
+    expected: frozenset[int] = frozenset({200}),
+    seen: Callable[[Answer], None] | None = None,
 ) -> Run:
-    """Send all requests, `connections` at a time; `seen` is given each whole answer."""
+    """Send all requests, `in_flight` at a time; `seen` is given each answer."""
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
-    statuses: dict[int, int] = {}
 
-    def answered(status: int, seconds: float, answer: bytes) -> None:
+    def answered(answer: Answer, seconds: float) -> None:
+        if answer.status not in expected:
+            raise UnexpectedAnswer(f"{answer.status}: {answer.body[:_SHOWN].decode(errors='replace')}")
         latencies.append(seconds * 1000)
-        statuses[status] = statuses.get(status, 0) + 1
         if seen is not None:
             seen(answer)
 
-    started = time.perf_counter()
-    running = [
-        await loop.create_connection(lambda: _Connection(requests, answered), host, port)
-        for _ in range(connections)
+    connections = [
+        (await loop.create_connection(lambda: _Connection(requests, answered), address.host, address.port))[1]
+        for _ in range(in_flight)
     ]
-    await asyncio.gather(*(protocol.done for _, protocol in running))
-    return Run(time.perf_counter() - started, tuple(latencies), statuses)
+    started = time.perf_counter()
+    for connection in connections:
+        connection.send()
+    await asyncio.gather(*(connection.done for connection in connections))
+    return Run(time.perf_counter() - started, tuple(latencies))
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, requests: Iterator[bytes], answered: Callable[[int, float, bytes], None]) -> None:
+    def __init__(self, requests: Iterator[bytes], answered: Callable[[Answer, float], None]) -> None:
         self._requests = requests
         self._answered = answered
         self._buffer = b""
+        self._head = 0
         self._wanted = 0
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
@@ -83,7 +99,17 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._send()
+
+    def send(self) -> None:
+        """The next request, or the end."""
+        assert self._transport is not None, "a connection is used once it is made"
+        try:
+            wire = next(self._requests)
+        except StopIteration:
+            self._end(None)
+            return
+        self._sent_at = time.perf_counter()
+        self._transport.write(wire)
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -92,28 +118,31 @@ class _Connection(asyncio.Protocol):
             if head < 0:
                 return
             length = _LENGTH.search(self._buffer, 0, head + 2)
-            self._wanted = head + 4 + (int(length[1]) if length else 0)
+            self._head = head + 4
+            self._wanted = self._head + (int(length[1]) if length else 0)
         if len(self._buffer) >= self._wanted:
             self._finish()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(error or ConnectionError("The server closed the connection"))
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc or ConnectionError("The server closed the connection"))
 
     def _finish(self) -> None:
-        answer, self._buffer, self._wanted = self._buffer[: self._wanted], b"", 0
-        status = _STATUS.match(answer)
+        seconds = time.perf_counter() - self._sent_at
+        whole, self._buffer, self._wanted = self._buffer[: self._wanted], b"", 0
+        status = _STATUS.match(whole)
         assert status is not None, "an answer begins with its status"
-        self._answered(int(status[1]), time.perf_counter() - self._sent_at, answer)
-        self._send()
-
-    def _send(self) -> None:
-        assert self._transport is not None
         try:
-            wire = next(self._requests)
-        except StopIteration:
-            self.done.set_result(None)
+            self._answered(Answer(int(status[1]), whole[self._head :]), seconds)
+        except UnexpectedAnswer as error:
+            self._end(error)
+        else:
+            self.send()
+
+    def _end(self, error: Exception | None) -> None:
+        if not self.done.done():
+            if error is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(error)
+        if self._transport is not None:
             self._transport.close()
-            return
-        self._sent_at = time.perf_counter()
-        self._transport.write(wire)

@@ -1,0 +1,122 @@
+"""The report: a table to read, and the same figures as JSON to keep."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from conformance.bench.figures import Comparison, Cost, Figures
+
+
+def say(line: str) -> None:
+    """A line of the report."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def machine() -> dict[str, str]:
+    """What a figure depends on that is not ours."""
+    return {
+        "cpus": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def lines(figures: Figures) -> Iterator[str]:
+    """The report as text."""
+    yield ", ".join(f"{name} {value}" for name, value in figures.machine.items())
+    yield ""
+    yield from _table(_HEAD, [_compared(comparison) for comparison in figures.comparisons])
+    yield ""
+    yield "CPU microseconds per request (of a Bundle: per resource)"
+    yield from _table(["", "workers", "mongod"], [_cost(cost) for cost in figures.costs])
+    yield ""
+    yield from _table(["stage", *_staged(figures)], _stages(figures))
+    yield ""
+    yield "Resident memory: " + ", ".join(
+        f"{name} {size / (1 << 20):,.0f} MiB" for name, size in figures.memory.items()
+    )
+
+
+def write(figures: Figures, path: Path) -> None:
+    """All figures, those of each round too, as JSON."""
+    told = {
+        "machine": figures.machine,
+        "comparisons": [_as_json(comparison) for comparison in figures.comparisons],
+        "cpu_microseconds": [{**asdict(cost), "remainder": cost.remainder} for cost in figures.costs],
+        "resident_bytes": figures.memory,
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+
+
+_HEAD = ["what", "ours", "p50 / p95 ms", "against", "raw", "p50 / p95 ms", "ratio", "(rounds)", "goal", "met"]
+
+
+def _compared(comparison: Comparison) -> list[str]:
+    ratios = comparison.ratios
+    return [
+        comparison.what,
+        f"{comparison.ours:,.1f} {comparison.unit}",
+        _latencies(comparison.percentiles("ours")),
+        comparison.limit,
+        f"{comparison.raw:,.1f} {comparison.unit}",
+        _latencies(comparison.percentiles("raw")),
+        f"{comparison.ratio:.2f}",
+        f"({min(ratios):.2f}-{max(ratios):.2f})",
+        str(comparison.goal or ""),
+        {True: "yes", False: "NO", None: ""}[comparison.is_met],
+    ]
+
+
+def _latencies(percentiles: tuple[float, float]) -> str:
+    p50, p95 = percentiles
+    return f"{p50:.1f} / {p95:.1f}"
+
+
+def _cost(cost: Cost) -> list[str]:
+    return [cost.what, f"{cost.workers:,.0f}", f"{cost.mongod:,.0f}"]
+
+
+def _staged(figures: Figures) -> list[str]:
+    return [cost.what for cost in figures.costs if cost.stages]
+
+
+def _stages(figures: Figures) -> list[list[str]]:
+    staged = [cost for cost in figures.costs if cost.stages]
+    names = dict.fromkeys(name for cost in reversed(staged) for name in cost.stages)
+    rows = [
+        [name, *(f"{cost.stages[name]:,.0f}" if name in cost.stages else "" for cost in staged)]
+        for name in names
+    ]
+    return [*rows, ["remainder", *(f"{cost.remainder:,.0f}" for cost in staged)]]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in [head, *rows]:
+        first, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join([first, *rest]).rstrip()
+
+
+def _as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "what": comparison.what,
+        "against": comparison.limit,
+        "unit": comparison.unit,
+        "ours": comparison.ours,
+        "raw": comparison.raw,
+        "ratio": comparison.ratio,
+        "ratios": comparison.ratios,
+        "ours_p50_p95_ms": comparison.percentiles("ours"),
+        "raw_p50_p95_ms": comparison.percentiles("raw"),
+        "goal": str(comparison.goal) if comparison.goal else None,
+        "met": comparison.is_met,
+    }
