@@ -3,18 +3,18 @@ The embedded database: a real mongod, in the data folder, for as long as it is n
 
     async with running(data_dir) as mongod:     # a server: mongod.url
     async with joined(data_dir) as url:         # a command, with the server running or stopped
-    await suitable(url)                         # a MongoDB that exists
 
 docs/processes.md describes what is promised.
 """
 
-from fhir_server.store.embedded.errors import (
-    CannotStart,
-    FolderInUse,
-    MongodMissing,
-    Unsuitable,
+from fhir_server.store.embedded.errors import CannotStart, FolderInUse, MongodMissing
+from fhir_server.store.embedded.running import (
+    EmbeddedMongod,
+    MongodOptions,
+    joined,
+    refuse_while_served,
+    running,
 )
-from fhir_server.store.embedded.running import EmbeddedMongod, MongodOptions, joined, running
 
 __all__ = [
     "CannotStart",
@@ -22,7 +22,7 @@ __all__ = [
     "FolderInUse",
     "MongodMissing",
     "MongodOptions",
-    "Unsuitable",
     "joined",
+    "refuse_while_served",
     "running",
 ]

@@ -4,7 +4,6 @@ Why something cannot start, in one line for the operator.
 * CannotStart
   x FolderInUse      another process works on the data folder; its pid is named
   x MongodMissing    no mongod for this platform; `--mongodb-url` is named
-  x Unsuitable       the MongoDB at the given address cannot serve us, and why
 
 These are not refusals of a request (fhir_server.r4.errors): no client is there yet. The command
 prints the message and exits with a code other than 0.
@@ -23,7 +22,3 @@ class FolderInUse(CannotStart):
 
 class MongodMissing(CannotStart):
     """There is no mongod to run."""
-
-
-class Unsuitable(CannotStart):
-    """The MongoDB at the given address cannot serve us."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -51,13 +51,11 @@ class FolderLock:
         A command that holds it is done in a moment, and waited for; a server is not.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = asyncio.get_running_loop().time() + COMMAND_SECONDS_MAX
-        while not _locked(descriptor, fcntl.LOCK_EX):
-            holder = holder_of(path)
-            if (holder and holder.lasting) or asyncio.get_running_loop().time() > deadline:
-                os.close(descriptor)
-                raise FolderInUse(_in_use(path, holder))
-            await asyncio.sleep(POLL_SECONDS)
+        try:
+            await _take(descriptor, path)
+        except BaseException:
+            os.close(descriptor)
+            raise
         lock = cls(descriptor, Holder(os.getpid(), command, lasting))
         lock._write()
         return lock
@@ -97,8 +95,15 @@ def holder_of(path: Path) -> Holder | None:
         os.close(descriptor)
 
 
-@asynccontextmanager
-async def joining(path: Path) -> AsyncIterator[bool]:
+def refuse_while_served(path: Path) -> None:
+    """Raise FolderInUse when a server works on the folder."""
+    holder = holder_of(path)
+    if holder is not None and holder.lasting:
+        raise FolderInUse(_in_use(path, holder))
+
+
+@contextmanager
+def joining(path: Path) -> Iterator[bool]:
     """Hold the holder's database open for a moment; False when it is being closed."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -132,6 +137,15 @@ async def released(path: Path, seconds_max: float) -> None:
             )
     finally:
         os.close(descriptor)
+
+
+async def _take(descriptor: int, path: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + COMMAND_SECONDS_MAX
+    while not _locked(descriptor, fcntl.LOCK_EX):
+        refuse_while_served(path)
+        if asyncio.get_running_loop().time() > deadline:
+            raise FolderInUse(_in_use(path, holder_of(path)))
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _locked_within(descriptor: int, seconds_max: float) -> bool:

@@ -13,7 +13,6 @@ The file is rotated by size. https://www.mongodb.com/docs/manual/reference/log-m
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ import msgspec
 FILE_BYTES_MAX = 10_000_000
 FILES_KEPT = 3
 LINE_CHARACTERS_MAX = 2_000
-PROBLEMS_KEPT = 20
 
 WITHOUT_DOCUMENTS = frozenset({"ACCESS", "CONTROL", "ELECTION", "FTDC", "NETWORK", "RECOVERY", "STORAGE"})
 """
@@ -32,7 +30,8 @@ an operation that cannot be applied, or a key that is there twice, is quoted.
 """
 
 ALWAYS_KEPT = frozenset({"t", "s", "c", "id", "ctx", "msg"})
-SEVERE = frozenset({"E", "F"})
+FATAL = "F"
+ERROR = "E"
 
 
 class MongodLog:
@@ -42,18 +41,21 @@ class MongodLog:
         self._path = path
         self._file = path.open("ab")
         self._size = path.stat().st_size
-        self._problems: deque[str] = deque(maxlen=PROBLEMS_KEPT)
+        self._error: str | None = None
+        self._fatal: str | None = None
 
     @property
-    def last_problem(self) -> str | None:
-        """The newest message that says why mongod could not go on."""
-        return self._problems[-1] if self._problems else None
+    def problem(self) -> str:
+        """Why mongod could not go on: its first fatal message, or else its newest error."""
+        return self._fatal or self._error or "it gave no reason"
 
     def add(self, line: bytes) -> None:
         """Write what may be kept of one line."""
-        kept, problem = without_documents(line)
-        if problem is not None:
-            self._problems.append(problem)
+        kept, severity, problem = without_documents(line)
+        if severity == FATAL:
+            self._fatal = self._fatal or problem
+        elif severity == ERROR:
+            self._error = problem
         self._file.write(kept + b"\n")
         self._file.flush()
         self._size += len(kept) + 1
@@ -74,17 +76,18 @@ class MongodLog:
         self._size = 0
 
 
-def without_documents(line: bytes) -> tuple[bytes, str | None]:
-    """What may be kept of a line, and the problem that it tells, if it tells one."""
+def without_documents(line: bytes) -> tuple[bytes, str, str]:
+    """What may be kept of a line, its severity, and its message in one line for the operator."""
     try:
         entry = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError:
         # Not mongod's own: the dynamic linker, or a crash before the log was set up.
         text = line.decode(errors="replace").strip()[:LINE_CHARACTERS_MAX]
-        return msgspec.json.encode({"msg": text}), text or None
+        return msgspec.json.encode({"msg": text}), ERROR if text else "", text
     attributes = _kept(entry.get("c"), entry.get("attr", {}))
     kept = {name: value for name, value in entry.items() if name in ALWAYS_KEPT}
-    return msgspec.json.encode({**kept, "attr": attributes}), _problem(entry, attributes)
+    content = msgspec.json.encode({**kept, "attr": attributes})
+    return content, str(entry.get("s")), _message(str(entry.get("msg")), attributes)
 
 
 def _kept(component: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -93,8 +96,8 @@ def _kept(component: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]
     return {name: value for name, value in attributes.items() if isinstance(value, int | float | bool)}
 
 
-def _problem(entry: Mapping[str, Any], attributes: Mapping[str, Any]) -> str | None:
-    if entry.get("s") not in SEVERE:
-        return None
+def _message(text: str, attributes: Mapping[str, Any]) -> str:
     error = attributes.get("error")
-    return f"{entry.get('msg')}: {error}" if error else str(entry.get("msg"))
+    if isinstance(error, Mapping):
+        error = error.get("errmsg", error.get("codeName"))
+    return " ".join((text if error is None else f"{text}: {error}").split())

@@ -44,24 +44,32 @@ class MongodProcess:
         return self._exited.done()
 
     @property
-    def last_problem(self) -> str:
+    def problem(self) -> str:
         """Why it ended, as far as it said so."""
-        return self._log.last_problem or "it gave no reason"
+        return self._log.problem
 
     async def exit_code(self) -> int:
         """Wait for the end. Cancelling the wait does not end mongod."""
         return await asyncio.shield(asyncio.wrap_future(self._exited))
 
+    async def exit_code_within(self, seconds_max: float) -> int | None:
+        """As `exit_code`; None when it has not ended in that time."""
+        try:
+            return await asyncio.wait_for(self.exit_code(), seconds_max)
+        except TimeoutError:
+            return None
+
     async def stop(self, seconds_max: float) -> int:
         """Ask it to stop, make it stop when it takes too long, and return its exit code."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self.exit_code(), seconds_max)
-        except (TimeoutError, asyncio.CancelledError) as reason:
+            code = await self.exit_code_within(seconds_max)
+        except asyncio.CancelledError:
             self.kill()
-            if isinstance(reason, asyncio.CancelledError):
-                raise
-            return await self.exit_code()
+            raise
+        if code is None:
+            self.kill()
+        return await self.exit_code()
 
     def kill(self) -> None:
         """End it now. The journal has everything that was acknowledged."""
@@ -72,7 +80,17 @@ async def start(command: Sequence[str], log: Path) -> MongodProcess:
     """Start mongod in a session of its own, so that Ctrl-C in a terminal reaches the server only."""
     started: Future[MongodProcess] = Future()
     threading.Thread(target=_keep, args=(command, log, started), name="mongod", daemon=True).start()
-    return await asyncio.wrap_future(started)
+    try:
+        return await asyncio.shield(asyncio.wrap_future(started))
+    except asyncio.CancelledError:
+        # It may be on its way already, and nobody else would ever know of it.
+        started.add_done_callback(_kill)
+        raise
+
+
+def _kill(started: Future[MongodProcess]) -> None:
+    if started.exception() is None:
+        started.result().kill()
 
 
 def _keep(command: Sequence[str], log_path: Path, started: Future[MongodProcess]) -> None:

@@ -22,6 +22,7 @@ from fhir_server.store.embedded.errors import CannotStart
 NAME = "fhir"
 NOT_YET_INITIALIZED = 94
 POLL_SECONDS = 0.01
+START_TIMEOUT_SECONDS = 20.0
 
 Client = AsyncMongoClient[dict[str, Any]]
 
@@ -31,8 +32,33 @@ def url_of(socket: Path) -> str:
     return f"mongodb://{urllib.parse.quote(str(socket), safe='')}/?replicaSet={NAME}"
 
 
-def direct_client(socket: Path, timeout_ms: int) -> Client:
+async def make_primary(socket: Path) -> None:
+    """Make the mongod that listens there the primary of its set, under this address. Waits for it."""
+    async with _direct_client(socket, START_TIMEOUT_SECONDS) as client:
+        try:
+            config = (await client.admin.command("replSetGetConfig"))["config"]
+        except OperationFailure as error:
+            if error.code != NOT_YET_INITIALIZED:
+                raise
+            await client.admin.command("replSetInitiate", {"_id": NAME, "members": [_member(socket)]})
+        else:
+            if [member["host"] for member in config["members"]] != [str(socket)]:
+                await _move(client, config, socket)
+        await _until_primary(client)
+
+
+async def is_healthy(socket: Path, seconds_max: float) -> bool:
+    """Whether it answers within the time, and may be written to."""
+    async with _direct_client(socket, seconds_max) as client:
+        try:
+            return await _is_primary(client)
+        except PyMongoError:
+            return False
+
+
+def _direct_client(socket: Path, timeout_seconds: float) -> Client:
     """A client for this member itself, whether it is primary or not."""
+    timeout_ms = int(timeout_seconds * 1000)
     return AsyncMongoClient(
         f"mongodb://{urllib.parse.quote(str(socket), safe='')}/?directConnection=true",
         serverSelectionTimeoutMS=timeout_ms,
@@ -41,21 +67,15 @@ def direct_client(socket: Path, timeout_ms: int) -> Client:
     )
 
 
-async def make_primary(client: Client, socket: Path) -> None:
-    """Make the mongod behind `client` the primary of its set, under this address. Waits for it."""
-    try:
-        config = (await client.admin.command("replSetGetConfig"))["config"]
-    except OperationFailure as error:
-        if error.code != NOT_YET_INITIALIZED:
-            raise
-        await client.admin.command("replSetInitiate", {"_id": NAME, "members": [_member(socket)]})
-    else:
-        if [member["host"] for member in config["members"]] != [str(socket)]:
-            await _move(client, config, socket)
+async def _until_primary(client: Client) -> None:
     while True:
-        if (await client.admin.command("hello")).get("isWritablePrimary"):
+        if await _is_primary(client):
             return
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _is_primary(client: Client) -> bool:
+    return bool((await client.admin.command("hello")).get("isWritablePrimary"))
 
 
 async def _move(client: Client, config: dict[str, Any], socket: Path) -> None:
@@ -74,12 +94,3 @@ async def _move(client: Client, config: dict[str, Any], socket: Path) -> None:
 
 def _member(socket: Path) -> dict[str, Any]:
     return {"_id": 0, "host": str(socket)}
-
-
-async def is_healthy(client: Client, seconds_max: float) -> bool:
-    """Whether it answers within the time, and may be written to."""
-    try:
-        hello = await asyncio.wait_for(client.admin.command("hello"), seconds_max)
-    except (PyMongoError, TimeoutError):
-        return False
-    return bool(hello.get("isWritablePrimary"))

@@ -27,6 +27,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from fhir_server.store.embedded import lock, process, replica_set
+from fhir_server.store.embedded.backoff import Backoff
 from fhir_server.store.embedded.binary import mongod
 from fhir_server.store.embedded.errors import CannotStart, FolderInUse
 from fhir_server.store.embedded.folder import DataFolder, prepared
@@ -36,10 +37,6 @@ log = structlog.get_logger(__name__)
 
 LISTENING_POLL_SECONDS = 0.01
 JOIN_POLL_SECONDS = 0.05
-BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)
-"""Before each next start, when mongod dies again and again."""
-STEADY_SECONDS = 60.0
-"""After so long a life, a death counts as the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,6 @@ class EmbeddedMongod:
         self._options = options
         self._command = _command(folder, options)
         self._process: process.MongodProcess | None = None
-        self._client = replica_set.direct_client(folder.socket, timeout_ms=10_000)
 
     @property
     def url(self) -> str:
@@ -81,9 +77,9 @@ class EmbeddedMongod:
 
     async def start(self) -> None:
         """Start it and wait until it can be written to; raise CannotStart with the reason if not."""
-        # The last mongod may still be on its way out after a kill of the server.
-        await lock.released(self._folder.database / "mongod.lock", self._options.stop_seconds_max)
         try:
+            # The last mongod may still be on its way out after a kill of the server.
+            await lock.released(self._folder.database / "mongod.lock", self._options.stop_seconds_max)
             self._process = await process.start(self._command, self._folder.log)
             async with asyncio.timeout(self._options.start_seconds_max):
                 await self._become_primary(self._process)
@@ -97,14 +93,11 @@ class EmbeddedMongod:
 
     async def keep(self) -> None:
         """Start it again whenever it dies or hangs, until cancelled."""
-        deaths = 0
+        backoff = Backoff()
         while True:
             started = asyncio.get_running_loop().time()
             await self._ended()
-            lived = asyncio.get_running_loop().time() - started
-            deaths = 0 if lived > STEADY_SECONDS else deaths
-            await asyncio.sleep(BACKOFF_SECONDS[min(deaths, len(BACKOFF_SECONDS) - 1)])
-            deaths += 1
+            await asyncio.sleep(backoff.after(asyncio.get_running_loop().time() - started))
             try:
                 await self.start()
             except CannotStart as error:
@@ -116,34 +109,27 @@ class EmbeddedMongod:
             code = await self._process.stop(self._options.stop_seconds_max)
             log.info("mongod_stopped", exit_code=code)
 
-    async def close(self) -> None:
-        """Close our own connection to it."""
-        await self._client.close()
-
     async def _become_primary(self, started: process.MongodProcess) -> None:
         while not _listens(self._folder.socket):
             if started.has_exited:
-                raise CannotStart(f"mongod did not start: {started.last_problem}")
+                raise CannotStart(f"mongod did not start: {started.problem}; see {self._folder.log}")
             await asyncio.sleep(LISTENING_POLL_SECONDS)
-        await replica_set.make_primary(self._client, self._folder.socket)
+        await replica_set.make_primary(self._folder.socket)
 
     async def _ended(self) -> None:
         """Wait until mongod is gone; see to it that it goes when it has been silent for too long."""
         present = self._process
         if present is None:
             return
-        ending = asyncio.ensure_future(present.exit_code())
-        silent_since: float | None = None
-        while not (await asyncio.wait((ending,), timeout=self._options.ping_every_seconds))[0]:
+        answered = asyncio.get_running_loop().time()
+        while (code := await present.exit_code_within(self._options.ping_every_seconds)) is None:
             now = asyncio.get_running_loop().time()
-            if await replica_set.is_healthy(self._client, self._options.ping_every_seconds):
-                silent_since = None
-            elif silent_since is None:
-                silent_since = now
-            elif now - silent_since > self._options.silent_seconds_max:
-                log.error("mongod_silent", pid=present.pid, seconds=round(now - silent_since))
+            if await replica_set.is_healthy(self._folder.socket, self._options.ping_every_seconds):
+                answered = now
+            elif now - answered > self._options.silent_seconds_max:
+                log.error("mongod_silent", pid=present.pid, seconds=round(now - answered))
                 present.kill()
-        log.error("mongod_died", exit_code=ending.result(), reason=present.last_problem)
+        log.error("mongod_died", exit_code=code, reason=present.problem)
 
     def _kill(self) -> None:
         if self._process is not None and not self._process.has_exited:
@@ -174,21 +160,24 @@ async def running(
     held = await FolderLock.take(folder.lock, command, lasting=lasting)
     try:
         database = EmbeddedMongod(folder, options)
+        await database.start()
+        keeping = asyncio.create_task(database.keep())
         try:
-            await database.start()
             held.publish(database.url)
-            keeping = asyncio.create_task(database.keep())
-            try:
-                yield database
-            finally:
-                keeping.cancel()
-                held.withdraw()
-                async with lock.without_joiners(folder.joined, options.joiners_seconds_max):
-                    await database.stop()
+            yield database
         finally:
-            await database.close()
+            keeping.cancel()
+            await asyncio.wait((keeping,))
+            held.withdraw()
+            async with lock.without_joiners(folder.joined, options.joiners_seconds_max):
+                await database.stop()
     finally:
         held.release()
+
+
+def refuse_while_served(data_dir: Path) -> None:
+    """Raise FolderInUse when a server works on the folder: early, and without waiting."""
+    lock.refuse_while_served(prepared(data_dir).lock)
 
 
 @asynccontextmanager
@@ -201,33 +190,40 @@ async def joined(
     Where a server runs, its mongod is used, and does not stop before the block ends (within
     limits). Else one is started for the block. Raises CannotStart.
     """
-    folder = prepared(data_dir)
     deadline = asyncio.get_running_loop().time() + options.start_seconds_max
     async with contextlib.AsyncExitStack() as stack:
-        while True:
-            holder = lock.holder_of(folder.lock)
-            if holder is None:
-                with contextlib.suppress(FolderInUse):
-                    own = running(data_dir, options, command, lasting=False)
-                    yield (await stack.enter_async_context(own)).url
-                    return
-            elif (url := await _join(folder, holder, stack)) is not None:
-                yield url
-                return
+        while (url := await _joined_or_started(data_dir, options, command, stack)) is None:
             if asyncio.get_running_loop().time() > deadline:
-                raise FolderInUse(f"The database of {folder.path} did not get ready in time")
+                raise FolderInUse(f"The database of {data_dir} did not get ready in time")
             await asyncio.sleep(JOIN_POLL_SECONDS)
+        yield url
 
 
-async def _join(folder: DataFolder, holder: Holder, stack: contextlib.AsyncExitStack) -> str | None:
+async def _joined_or_started(
+    data_dir: Path, options: MongodOptions, command: str, stack: contextlib.AsyncExitStack
+) -> str | None:
+    """The address, for as long as the stack is open; None while a server starts or stops."""
+    folder = prepared(data_dir)
+    holder = lock.holder_of(folder.lock)
+    if holder is not None:
+        return _join(folder, holder, stack)
+    with contextlib.suppress(FolderInUse):
+        own = running(data_dir, options, command, lasting=False)
+        return (await stack.enter_async_context(own)).url
+    return None
+
+
+def _join(folder: DataFolder, holder: Holder, stack: contextlib.AsyncExitStack) -> str | None:
     """The holder's database, kept from stopping while the stack is open; None while it has none."""
-    if holder.url is None:
-        return None
-    if not await stack.enter_async_context(lock.joining(folder.joined)):
-        return None
-    # It may have begun to stop before we joined.
-    again = lock.holder_of(folder.lock)
-    return again.url if again is not None and again.pid == holder.pid else None
+    with contextlib.ExitStack() as attempt:
+        if not attempt.enter_context(lock.joining(folder.joined)):
+            return None
+        # Asked again, now that we are in: it may have begun to stop before.
+        present = lock.holder_of(folder.lock)
+        if present is None or present.url is None or present.pid != holder.pid:
+            return None
+        stack.enter_context(attempt.pop_all())
+        return present.url
 
 
 def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
