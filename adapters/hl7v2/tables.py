@@ -261,6 +261,7 @@ CODE_SYSTEMS: Final = {
     "CPT": "http://www.ama-assn.org/go/cpt",
     "CDCREC": "urn:oid:2.16.840.1.113883.6.238",
     "ISO3166_1": "urn:iso:std:iso:3166",
+    "ISO639-1": "urn:ietf:bcp:47",
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
     "NUBC": "https://www.nubc.org/CodeSystem/RevenueCodes",
 }

@@ -57,6 +57,8 @@ def transaction(drafts: Sequence[Draft], present: Present, provenance: Json, bas
         base = None if draft.mode == "replace" else states.get(draft.reference, before)
         states[draft.reference] = {**applied(draft.statement, base), "id": draft.id}
     changed = [reference for reference in spoken_of if states[reference] != present.get(reference)]
+    for reference in changed:
+        _without_stale_narrative(states[reference])
     entries = [_entry(reference, states[reference], requests[reference], base_url) for reference in changed]
     told = _with_targets(provenance, spoken_of or [draft.reference for draft in drafts[:1]])
     reference = f"Provenance/{told['id']}"
@@ -75,6 +77,12 @@ def _request(draft: Draft, before: Resource | None) -> Json:
         return request | MUST_BE_NEW
     version = before.get("meta", {}).get("versionId")
     return request | ({"ifMatch": f'W/"{version}"'} if version else {})
+
+
+def _without_stale_narrative(resource: Json) -> None:
+    """A narrative made from elements that have changed would tell a reader what is no longer so."""
+    if resource.get("text", {}).get("status") in ("generated", "extensions"):
+        del resource["text"]
 
 
 def _entry(reference: str, resource: Json, request: Json, base_url: str) -> Json:

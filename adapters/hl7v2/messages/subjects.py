@@ -56,8 +56,9 @@ def patient_draft(
     candidates = [one for one in found.patients.get(token, ()) if not _replaced(one)]
     if len(candidates) > 1:
         raise Rejection("205", f"PID^{pid.place}^3", "Several patients have this identifier")
-    id = candidates[0]["id"] if candidates else resource_id("Patient", token.system, token.value)
-    statement = patient(pid, reading)
+    present = candidates[0] if candidates else None
+    id = present["id"] if present else resource_id("Patient", token.system, token.value)
+    statement = patient(pid, reading, present)
     if pd1 is not None:
         general_practitioners(statement, pd1, reading)
     contacts(statement, nk1, reading)

@@ -54,10 +54,10 @@ def _kind(statement: Statement, al1: Segment, reading: Reading) -> None:
     field = al1[2]
     code = field[1].upper()
     category = ALLERGY_CATEGORY.get(code)
+    original = cwe_to_codeable_concept(field.first, reading, table="0127") if field.first else None
     if field.null:
         statement |= {"category": DELETED, "_category": DELETED, "type": DELETED}
-    elif field.first is not None:
-        original = cwe_to_codeable_concept(field.first, reading, table="0127")
+    elif original is not None:
         kept = [{"url": f"{EXTENSIONS}alternate-codes", "valueCodeableConcept": original}]
         statement["category"] = [category] if category else DELETED
         statement["_category"] = [{"extension": kept}]

@@ -110,7 +110,7 @@ def _value(obx: Segment, reading: Reading, concept: Json) -> Json:
         return _absent(obx)
     if kind in TEXT_TYPES:
         lines = "\n".join(text(line.whole) for line in field.repetitions)
-        return {"valueString": lines.strip()}
+        return element(valueString=lines) or {}
     values = [_single(repetition, kind, units, reading) for repetition in field]
     if len(values) == 1:
         return values[0]
@@ -139,7 +139,7 @@ def _single(value: Repetition, kind: str, units: Repetition | None, reading: Rea
             said = element(extension=listed(extension(ATTACHMENT, valueAttachment=ed_to_attachment(value))))
         case "RP":
             said = element(extension=listed(extension(ATTACHMENT, valueAttachment=rp_to_attachment(value))))
-    return said or {"valueString": text(value.whole)}
+    return said or element(valueString=value.whole) or {}
 
 
 def _absent(obx: Segment) -> Json:

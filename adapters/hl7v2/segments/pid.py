@@ -48,7 +48,8 @@ def deciding_identifier(pid: Segment, reading: Reading) -> Token:
     return _token(sent[0], reading)
 
 
-def patient(pid: Segment, reading: Reading) -> Statement:
+def patient(pid: Segment, reading: Reading, present: Resource | None) -> Statement:
+    """Whether there was a Patient bears on how their death is said only."""
     statement: Statement = {"resourceType": "Patient", "identifier": _identifiers(pid, reading)}
     if names := _names(pid, reading):
         statement["name"] = names
@@ -56,7 +57,7 @@ def patient(pid: Segment, reading: Reading) -> Statement:
         statement["telecom"] = telecom
     reading.state(statement, "gender", pid[8], ADMINISTRATIVE_SEX.get(pid[8][1].strip().upper()))
     _birth(statement, pid, reading)
-    _death(statement, pid, reading)
+    _death(statement, pid, reading, present)
     reading.state(statement, "address", pid[11], _addresses(pid, reading))
     marital_status = _concept(pid[16], reading, "0002", MARITAL_STATUS)
     reading.state(statement, "maritalStatus", pid[16], marital_status)
@@ -104,7 +105,7 @@ def _social_security(pid: Segment, reading: Reading) -> Json | None:
 
 def _drivers_license(pid: Segment, reading: Reading) -> Json | None:
     license = pid[20]
-    if not license[1]:
+    if not text(license[1]):
         return None
     return element(
         type=identifier_type("DL"),
@@ -161,24 +162,27 @@ def _birth(statement: Statement, pid: Segment, reading: Reading) -> None:
         statement["multipleBirthInteger"] = DELETED
 
 
-def _death(statement: Statement, pid: Segment, reading: Reading) -> None:
+def _death(statement: Statement, pid: Segment, reading: Reading, present: Resource | None) -> None:
     when, dead = pid[29], pid[30]
     moment = dtm_to_date_time(when[1], reading)
     reading.state(statement, "deceasedDateTime", when, moment)
+    said = YES_NO.get(dead[1].upper())
     if moment:
         statement["deceasedBoolean"] = DELETED
-    elif dead.valued or dead.null:
-        reading.state(statement, "deceasedBoolean", dead, YES_NO.get(dead[1].upper()))
-        if statement.get("deceasedBoolean") is not True or when.null:
+    elif said is True and "deceasedDateTime" in (present or {}) and not when.null:
+        return  # When they died is known already, and says that they did.
+    else:
+        reading.state(statement, "deceasedBoolean", dead, said)
+        if "deceasedBoolean" in statement:
             statement["deceasedDateTime"] = DELETED
 
 
 def _addresses(pid: Segment, reading: Reading) -> list[Json]:
     addresses = listed(*(xad_to_address(xad, reading) for xad in pid[11]))
-    county = pid[12]
-    if county.valued and len(addresses) == 1 and "district" not in addresses[0]:
-        return [{**addresses[0], "district": text(county.whole)}]
-    reading.expect_nothing(county)
+    county = text(pid[12].whole)
+    if county and len(addresses) == 1 and "district" not in addresses[0]:
+        return [{**addresses[0], "district": county}]
+    reading.expect_nothing(pid[12])
     return addresses
 
 
