@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.commands.load_report import FAILURES_SHOWN_MAX
-from fhir_server.commands.load_sender import ATTEMPTS_MAX
-from fhir_server.commands.load_shipments import GROUP_BYTES_MAX, GROUP_ENTRIES_MAX
-from fhir_server.commands.load_sources import DOCUMENT_BYTES_MAX, LINE_BYTES_MAX
+from fhir_server.commands.load.report import FAILURES_SHOWN_MAX
+from fhir_server.commands.load.sender import ATTEMPTS_MAX
+from fhir_server.commands.load.shipments import GROUP_BYTES_MAX, GROUP_ENTRIES_MAX
+from fhir_server.commands.load.sources import DOCUMENT_BYTES_MAX, LINE_BYTES_MAX
 from tests.commands.conftest import Run
 
 COMMANDS = [("serve",), ("token",), ("load",), ("generate",), ("hl7v2", "send")]

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from fhir_server.commands import load_sender
-from fhir_server.commands.load_shipments import GROUP_ENTRIES_MAX
+from fhir_server.commands.load import sender as load_sender
+from fhir_server.commands.load.shipments import GROUP_ENTRIES_MAX
 from tests.commands.conftest import Run
 from tests.commands.other_server import OtherServer, Reply, serving
 

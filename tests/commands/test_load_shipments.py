@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_server.commands.load_contents import shipments_of_document, shipments_of_lines
-from fhir_server.commands.load_shipments import (
+from fhir_server.commands.load.contents import shipments_of_document, shipments_of_lines
+from fhir_server.commands.load.shipments import (
     GROUP_BYTES_MAX,
     GROUP_ENTRIES_MAX,
     Entry,

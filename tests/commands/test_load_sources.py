@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fhir_server.commands import load_sources
-from fhir_server.commands.load_contents import shipments_of_lines
-from fhir_server.commands.load_shipments import Group
-from fhir_server.commands.load_sources import Unreadable, opened, sources
+from fhir_server.commands.load import sources as load_sources
+from fhir_server.commands.load.contents import shipments_of_lines
+from fhir_server.commands.load.shipments import Group
+from fhir_server.commands.load.sources import Unreadable, opened, sources
 
 
 def test_a_small_file_that_unpacks_into_a_large_one_is_refused(

@@ -26,11 +26,11 @@ import typer
 from rich.console import Console
 
 from fhir_server.commands.failure import fail
-from fhir_server.commands.load_journal import Journal, JournalUnusable
-from fhir_server.commands.load_report import Display, Tally, display, report
-from fhir_server.commands.load_sender import Sender, Stopped
-from fhir_server.commands.load_sources import Source, Unreadable, sources
-from fhir_server.commands.load_workers import Workers
+from fhir_server.commands.load.journal import Journal, JournalUnusable
+from fhir_server.commands.load.report import Display, Tally, display, report
+from fhir_server.commands.load.sender import Sender, Stopped
+from fhir_server.commands.load.sources import Source, Unreadable, sources
+from fhir_server.commands.load.workers import Workers
 
 CONCURRENCY_MAX: Final = 64
 CONNECT_SECONDS_MAX: Final = 10.0

@@ -18,7 +18,7 @@ from typing import Final
 
 import httpx
 
-from fhir_server.commands.load_answers import (
+from fhir_server.commands.load.answers import (
     Answer,
     Failure,
     answer_in,
@@ -26,7 +26,7 @@ from fhir_server.commands.load_answers import (
     failures_in,
     failures_of_batch,
 )
-from fhir_server.commands.load_shipments import Entry, Group, Shipment, Whole, transaction
+from fhir_server.commands.load.shipments import Entry, Group, Shipment, Whole, transaction
 
 ATTEMPTS_MAX: Final = 8
 BACKOFF_SECONDS: Final = 0.5

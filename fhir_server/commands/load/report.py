@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-from fhir_server.commands.load_answers import Failure
-from fhir_server.commands.load_sender import Receipt
+from fhir_server.commands.load.answers import Failure
+from fhir_server.commands.load.sender import Receipt
 
 FAILURES_SHOWN_MAX: Final = 200
 PLAIN_LINE_SECONDS: Final = 10.0

@@ -16,7 +16,7 @@ from typing import Self, TextIO
 
 import msgspec
 
-from fhir_server.commands.load_sources import STANDARD_INPUT, Source
+from fhir_server.commands.load.sources import STANDARD_INPUT, Source
 
 
 class JournalUnusable(Exception):

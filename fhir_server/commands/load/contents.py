@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fhir_server.commands.load_shipments import (
+from fhir_server.commands.load.shipments import (
     Entry,
     Group,
     Shipment,

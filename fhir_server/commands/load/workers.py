@@ -13,13 +13,13 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from fhir_server.commands.load_answers import Failure
-from fhir_server.commands.load_contents import shipments_of_document, shipments_of_lines
-from fhir_server.commands.load_journal import Journal
-from fhir_server.commands.load_report import Display, Tally
-from fhir_server.commands.load_sender import Receipt, Sender, Stopped
-from fhir_server.commands.load_shipments import Shipment, Unloadable
-from fhir_server.commands.load_sources import Content, Source, Unreadable, opened
+from fhir_server.commands.load.answers import Failure
+from fhir_server.commands.load.contents import shipments_of_document, shipments_of_lines
+from fhir_server.commands.load.journal import Journal
+from fhir_server.commands.load.report import Display, Tally
+from fhir_server.commands.load.sender import Receipt, Sender, Stopped
+from fhir_server.commands.load.shipments import Shipment, Unloadable
+from fhir_server.commands.load.sources import Content, Source, Unreadable, opened
 
 Item = Shipment | Unloadable | None
 """What comes out of a source, one after the other; None is its end."""

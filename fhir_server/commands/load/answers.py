@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from fhir_server.commands.load_shipments import Entry, Group
+from fhir_server.commands.load.shipments import Entry, Group
 
 ISSUES_SHOWN_MAX: Final = 10
 DIAGNOSTICS_CHARACTERS_MAX: Final = 500
