@@ -14,7 +14,7 @@ from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -35,12 +35,9 @@ from fhir_server.services import Services
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.secret import wrapping_secret
-from fhir_server.smart.tokens import Tokens
+from fhir_server.smart.tokens import SERVED, Tokens
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
-
-SERVED: Final = ("settings", "served")
-"""Where the base URL that was served last is kept: tokens are for that one."""
 
 log = structlog.get_logger()
 

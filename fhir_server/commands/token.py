@@ -18,14 +18,13 @@ from typing import Annotated, Final
 
 import typer
 
-from fhir_server.app import SERVED
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError, load_or_create
 from fhir_server.smart.scopes import parse
 from fhir_server.smart.secret import wrapping_secret
-from fhir_server.smart.tokens import Grant, Tokens
+from fhir_server.smart.tokens import SERVED, Grant, Tokens
 from fhir_server.store.database import Unsuitable
 from fhir_server.store.embedded import CannotStart, joined
 from fhir_server.store.store import Store

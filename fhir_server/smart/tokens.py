@@ -24,6 +24,9 @@ from fhir_server.smart.caller import Caller
 from fhir_server.smart.keys import ALGORITHM, SigningKeys
 from fhir_server.smart.scopes import granted
 
+SERVED: Final = ("settings", "served")
+"""Where the base URL that was served last is kept among the shared documents: tokens are for that one."""
+
 TOKEN_CHARACTERS_MAX: Final = 8_192
 REMEMBERED_MAX: Final = 10_000
 LIFETIME_SECONDS_MAX: Final = 30 * 24 * 3600
