@@ -24,7 +24,11 @@ DELETED = "~deleted"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A value with an extent: [low, high], both inclusive, microseconds since 1970 for dates."""
+    """
+    A value with an extent: [low, high], both inclusive, microseconds since 1970 for dates.
+
+    `low` is never above `high`; the store's index relies on it.
+    """
 
     parameter: str
     low: int

@@ -149,8 +149,9 @@ def bounded(low: int | None, high: int | None) -> Document | None:
 
 
 def _in_range(wanted: InRange, field: str) -> Document:
-    lows = bounded(wanted.low_min, wanted.low_max)
-    highs = bounded(wanted.high_min, wanted.high_max)
+    # No range ends before it begins. Saying so keeps an index scan from running to its end.
+    lows = bounded(wanted.low_min, _least(wanted.low_max, wanted.high_max))
+    highs = bounded(_greatest(wanted.high_min, wanted.low_min), wanted.high_max)
     if lows is None or highs is None or not _writable(wanted.parameter):
         return NOTHING
     element: dict[str, Any] = {"p": wanted.parameter}
@@ -159,6 +160,14 @@ def _in_range(wanted: InRange, field: str) -> Document:
     if highs:
         element["hi"] = highs
     return {field: {"$elemMatch": element}}
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _greatest(*bounds: int | None) -> int | None:
+    return max((bound for bound in bounds if bound is not None), default=None)
 
 
 def _of_patients(ids: frozenset[str], types: frozenset[str] | None) -> Document:

@@ -19,10 +19,8 @@ from fhir_server.search.predicate import (
     And,
     AnyToken,
     Everything,
-    InRange,
     OfPatients,
     Predicate,
-    TokenPrefix,
     all_of,
     of_types,
 )
@@ -44,16 +42,8 @@ def _says_no_more(part: Predicate, types: frozenset[str]) -> bool:
 
 
 def _implies(part: Predicate, types: frozenset[str]) -> bool:
-    """Is it true only of living resources of these types? A tombstone has no such token or range."""
-    match part:
-        case AnyToken(values):
-            return all(value.partition("|")[0] in types for value in values)
-        case TokenPrefix(prefix):
-            return "|" in prefix and prefix.partition("|")[0] in types
-        case InRange(parameter):
-            return parameter.partition("|")[0] in types
-        case _:
-            return False
+    """Is it true only of living resources of these types? A tombstone has no such token."""
+    return isinstance(part, AnyToken) and all(value.partition("|")[0] in types for value in part.values)
 
 
 def _of_patients(part: Predicate, types: frozenset[str]) -> Predicate:

@@ -158,6 +158,9 @@ def _period(period: Any, zone: tzinfo) -> tuple[int, int] | None:
     start, end = period.get("start"), period.get("end")
     first = _written(start, zone) if isinstance(start, str) else None
     last = _written(end, zone) if isinstance(end, str) else None
+    if first and last:
+        # A period that ends before it starts is the time between the two all the same.
+        return min(first[0], last[0]), max(first[1], last[1])
     if first is None and last is None:
         return None
     return first[0] if first else PAST, last[1] if last else FUTURE
