@@ -124,6 +124,8 @@ class Delivery:
                 if conflicts > self._patience.conflicts_max:
                     return Undelivered([Fault("206", "", "Others keep changing what the message is about")])
                 pause = self._patience.pause_seconds * self._jitter() * min(conflicts, 5)
+            except Refused as refused:
+                return Undelivered(faults_of(refused.issues, (), ()))
             except Unreachable as unreachable:
                 failures += 1
                 asked = min(unreachable.retry_after_seconds or 0.0, self._patience.pause_seconds_max)
@@ -135,7 +137,7 @@ class Delivery:
             await self._sleep(pause)
 
     async def _attempt(self, parcel: Parcel, *, tried: bool) -> Outcome:
-        """Raises Conflict or Unreachable."""
+        """Raises Conflict or Unreachable, and Refused when not even looking is allowed."""
         if tried and await self._committed(parcel):
             return Delivered(None)
         message, reading = parcel.message, parcel.reading

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from socket import socket
 from typing import Final, Protocol
@@ -30,7 +30,7 @@ class Receives(Protocol):
     def receive(self, raw: bytes, peer: str = "") -> AsyncIterator[bytes]:
         """The answers to a message; the work is between them."""
 
-    def refuse(self, head: bytes, text: str) -> list[bytes]:
+    def refuse(self, head: bytes, text: str) -> Sequence[bytes]:
         """The answers to a message that was not taken in."""
 
 

@@ -19,7 +19,6 @@ from adapters.hl7v2.messages import TRANSLATORS
 from adapters.hl7v2.reading import Reading
 from adapters.hl7v2.receiver import Receiver
 from adapters.hl7v2.senders import Sender, Senders
-from adapters.inbox import Inbox
 from tests.adapters.hl7v2.memory_inbox import MemoryInbox
 from tests.adapters.hl7v2.somebodys_server import SomebodysServer
 
@@ -99,7 +98,7 @@ async def no_sleep(seconds: float) -> None:
 class Hospital:
     """A receiver with all around it: inbox, FHIR server, log."""
 
-    inbox: Inbox = field(default_factory=MemoryInbox)
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
     server: SomebodysServer = field(default_factory=SomebodysServer)
     log: RecordingLog = field(default_factory=RecordingLog)
     patience: Patience = field(default_factory=Patience)

@@ -14,17 +14,22 @@ class MemoryInbox:
     """`down` makes it refuse, as a database does that is away. `kept` survives a new Receiver."""
 
     kept: dict[str, Kept] = field(default_factory=dict)
+    times: list[datetime] = field(default_factory=list)
     down: bool = False
 
     async def keep(self, identity: str, raw: bytes, facts: Facts, now: datetime) -> Kept:
         self._require_up()
+        self.times.append(now)
         if identity in self.kept:
             return replace(self.kept[identity], fresh=False)
         self.kept[identity] = Kept(f"m{len(self.kept) + 1}", "received", None, True, raw, dict(facts))
         return self.kept[identity]
 
-    async def settle(self, id: str, status: Status, answer: bytes | None, facts: Facts, now: datetime) -> None:
+    async def settle(
+        self, id: str, status: Status, answer: bytes | None, facts: Facts, now: datetime
+    ) -> None:
         self._require_up()
+        self.times.append(now)
         identity, kept = self._entry(id)
         self.kept[identity] = replace(kept, status=status, answer=answer, facts={**kept.facts, **facts})
 

@@ -65,7 +65,11 @@ class SomebodysServer:
 
     def _searchset(self, resource_type: str, asked: dict[str, str]) -> Json:
         matches = [one for one in self.of_type(resource_type) if _matches(one, asked)]
-        return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in matches]}
+        return {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "entry": [{"resource": one} for one in matches],
+        }
 
     def _transaction(self, bundle: Json) -> httpx.Response:
         self.bundles.append(bundle)
@@ -116,7 +120,9 @@ def _matches(resource: Json, asked: dict[str, str]) -> bool:
     if "_id" in asked:
         return resource["id"] in asked["_id"].split(",")
     system, _, value = asked["identifier"].partition("|")
-    return {"system": system, "value": value.replace("\\", "")} in _identifiers(resource.get("identifier", ()))
+    return {"system": system, "value": value.replace("\\", "")} in _identifiers(
+        resource.get("identifier", ())
+    )
 
 
 def _identifiers(entries: Iterable[Json]) -> list[Json]:

@@ -168,7 +168,10 @@ def test_an_identifier_has_the_system_of_its_authority(written: str, system: str
 
 def test_the_senders_agreement_says_what_a_name_means() -> None:
     sender = Sender(systems={"GH": "https://gh.example/mrn", "1.2.3": "https://x.example"})
-    for written, system in (("1^^^GH&9.9.9.9&ISO", "https://gh.example/mrn"), ("1^^^GH&1.2.3&ISO", "https://x.example")):
+    for written, system in (
+        ("1^^^GH&9.9.9.9&ISO", "https://gh.example/mrn"),
+        ("1^^^GH&1.2.3&ISO", "https://x.example"),
+    ):
         identifier = cx_to_identifier(value(written), reading(sender))
         assert identifier is not None
         assert identifier["system"] == system
@@ -208,11 +211,23 @@ def test_a_code_of_another_system_is_not_taken_for_one_of_the_table() -> None:
     ("written", "concept"),
     [
         ("^just words", {"text": "just words"}),
-        ("A^a^LN^^^^2.7^^said so", {"coding": [{"system": "http://loinc.org", "version": "2.7", "code": "A", "display": "a"}], "text": "said so"}),
-        ("A^a^X^^^^^^^^^^^2.16.840.1.113883.6.1", {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "A", "display": "a"}]}),
+        (
+            "A^a^LN^^^^2.7^^said so",
+            {
+                "coding": [{"system": "http://loinc.org", "version": "2.7", "code": "A", "display": "a"}],
+                "text": "said so",
+            },
+        ),
+        (
+            "A^a^X^^^^^^^^^^^2.16.840.1.113883.6.1",
+            {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "A", "display": "a"}]},
+        ),
         (" A  B ", {"coding": [{"code": "A B"}]}),
         ("A^^https://codes.example", {"coding": [{"system": "https://codes.example", "code": "A"}]}),
-        ("A^^HL70078", {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0078", "code": "A"}]}),
+        (
+            "A^^HL70078",
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0078", "code": "A"}]},
+        ),
     ],
 )
 def test_codings_and_text(written: str, concept: dict[str, Any]) -> None:
@@ -220,13 +235,18 @@ def test_codings_and_text(written: str, concept: dict[str, Any]) -> None:
 
 
 def test_names_have_their_parts_and_use() -> None:
-    assert xpn_to_human_names(field("van&van^Erika^Maria^Jr^Dr.^MD^L^^^^^2020^2021^FACS^Riki~^^"), reading()) == [
+    assert xpn_to_human_names(
+        field("van&van^Erika^Maria^Jr^Dr.^MD^L^^^^^2020^2021^FACS^Riki~^^"), reading()
+    ) == [
         {
             "use": "official",
             "family": "van",
             "_family": {
                 "extension": [
-                    {"url": "http://hl7.org/fhir/StructureDefinition/humanname-own-prefix", "valueString": "van"}
+                    {
+                        "url": "http://hl7.org/fhir/StructureDefinition/humanname-own-prefix",
+                        "valueString": "van",
+                    }
                 ]
             },
             "given": ["Erika", "Maria"],

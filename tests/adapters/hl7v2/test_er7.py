@@ -15,8 +15,10 @@ from adapters.hl7v2.header import header_of
 
 SAMPLES = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "hl7v2"
 
-text = st.text(alphabet="AB1 ^~&\\|\"é\u4e2d#.", max_size=20)
-lines = st.lists(st.tuples(st.sampled_from(["PID", "ZZZ", "OBX", "NT1"]), st.lists(text, max_size=5)), max_size=6)
+text = st.text(alphabet='AB1 ^~&\\|"é\u4e2d#.', max_size=20)
+lines = st.lists(
+    st.tuples(st.sampled_from(["PID", "ZZZ", "OBX", "NT1"]), st.lists(text, max_size=5)), max_size=6
+)
 ends = st.lists(st.sampled_from(["\r", "\n", "\r\n", "\r\r"]), min_size=7, max_size=7)
 
 
@@ -37,9 +39,9 @@ def test_printing_what_was_parsed_gives_the_text_back(
 def test_the_parts_of_a_field_put_together_are_the_field(segments: list[tuple[str, list[str]]]) -> None:
     message = parse("\r".join(["MSH|^~\\&|A", *("|".join([name, *fields]) for name, fields in segments)]))
     for segment in message.segments[1:]:
-        assert "|".join([segment.name, *(field.text for field in segment.fields)]) == segment.text.rstrip("|") or (
-            segment.text
-        )
+        assert "|".join([segment.name, *(field.text for field in segment.fields)]) == segment.text.rstrip(
+            "|"
+        ) or (segment.text)
         for field in segment.fields:
             assert "~".join("^".join(one.components) for one in field.repetitions) == field.text
 
@@ -59,7 +61,9 @@ def test_no_sample_message_loses_a_segment(name: str) -> None:
     raw = path.read_bytes()
     decoded = decode(raw)
     message = parse(decoded.text, decoded.codec)
-    stated = [line[:3].decode() for line in re.split(rb"[\r\n]+", raw.removeprefix(b"\xef\xbb\xbf")) if line.strip()]
+    stated = [
+        line[:3].decode() for line in re.split(rb"[\r\n]+", raw.removeprefix(b"\xef\xbb\xbf")) if line.strip()
+    ]
     assert [segment.name for segment in message.segments] == stated
     assert str(message).encode(decoded.codec) == raw
     assert header_of(message).control_id
@@ -130,7 +134,18 @@ def test_what_nobody_asked_for_can_be_told() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "hello", "PID|1", "MSH", "MSH|", "MSH|^^\\&|", "MSH|^~\\&#!|", "MSHA^~\\&A", "MSH|a~\\&|", "FHS|^~\\&|"],
+    [
+        "",
+        "hello",
+        "PID|1",
+        "MSH",
+        "MSH|",
+        "MSH|^^\\&|",
+        "MSH|^~\\&#!|",
+        "MSHA^~\\&A",
+        "MSH|a~\\&|",
+        "FHS|^~\\&|",
+    ],
 )
 def test_what_does_not_say_how_it_is_written_is_unreadable(raw: str) -> None:
     with pytest.raises(Unreadable):

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 
 from adapters.hl7v2.framing import Deframer, FramingError, OversizedError, frame
 
-content = st.binary(min_size=1, max_size=40).map(lambda data: data.replace(b"\x0b", b"").replace(b"\x1c", b"") + b"|")
+content = st.binary(min_size=1, max_size=40).map(
+    lambda data: data.replace(b"\x0b", b"").replace(b"\x1c", b"") + b"|"
+)
 between = st.sampled_from([b"", b"\r", b"\n", b"\r\n", b" \r\n", b"\x00"])
 
 
-def fed(pieces: Iterable[bytes], message_bytes_max: int = 1000) -> tuple[list[bytes], type[FramingError] | None]:
+def fed(
+    pieces: Iterable[bytes], message_bytes_max: int = 1000
+) -> tuple[list[bytes], type[FramingError] | None]:
     deframer = Deframer(message_bytes_max)
     messages = [message for piece in pieces for message in deframer.feed(piece)]
     return messages, type(deframer.fault) if deframer.fault else None
@@ -88,5 +92,9 @@ def test_an_oversized_message_is_known_before_it_ends_and_shows_its_head() -> No
 def test_a_large_message_in_small_pieces_is_not_searched_again_and_again() -> None:
     deframer = Deframer(10_000_000)
     stream = frame(b"x" * 2_000_000)
-    found = [message for start in range(0, len(stream), 100) for message in deframer.feed(stream[start : start + 100])]
+    found = [
+        message
+        for start in range(0, len(stream), 100)
+        for message in deframer.feed(stream[start : start + 100])
+    ]
     assert [len(message) for message in found] == [2_000_000]

@@ -9,10 +9,10 @@ import pytest
 from adapters.fhir_json import Json
 from adapters.hl7v2.draft import Draft, Found
 from adapters.hl7v2.identifiers import Token
+from adapters.hl7v2.messages import TRANSLATORS
 from adapters.hl7v2.reading import Rejection, unmapped
 from adapters.hl7v2.senders import Sender
 from adapters.hl7v2.statement import applied
-from adapters.hl7v2.messages import TRANSLATORS
 from tests.adapters.hl7v2.builders import SYSTEMS, a_message, a_patient, a_reading, parsed, translated
 
 GH = f"{SYSTEMS}/sid/GOODHEALTH/GH"
@@ -96,7 +96,9 @@ def test_identifiers_of_other_systems_stay() -> None:
 
 def test_an_extension_is_replaced_by_its_url_alone() -> None:
     religion = "http://hl7.org/fhir/StructureDefinition/patient-religion"
-    present = a_patient(extension=[{"url": religion, "valueString": "x"}, {"url": "http://x.example", "valueString": "y"}])
+    present = a_patient(
+        extension=[{"url": religion, "valueString": "x"}, {"url": "http://x.example", "valueString": "y"}]
+    )
     urls = [one["url"] for one in patient_after(present, f17="LUT")["extension"]]
     assert urls == [religion, "http://x.example"]
     assert [one["url"] for one in patient_after(present, f17='""')["extension"]] == ["http://x.example"]
@@ -186,7 +188,9 @@ def test_two_messages_about_a_new_patient_make_the_same_one() -> None:
 def test_the_status_of_a_visit(type: str, fields: dict[str, str], present: str | None, status: str) -> None:
     before = an_encounter(status=present) if present else None
     found = known(a_patient(), encounters=(before,) if before else ())
-    assert after(a_message(a_pid(), a_pv1(**fields), type=type), "Encounter", before, found)["status"] == status
+    assert (
+        after(a_message(a_pid(), a_pv1(**fields), type=type), "Encounter", before, found)["status"] == status
+    )
 
 
 def an_encounter(**elements: Any) -> Json:
@@ -204,7 +208,9 @@ def test_where_the_patient_was_is_over_when_they_are_elsewhere() -> None:
         value = {"system": f"{SYSTEMS}/sid/GOODHEALTH/location", "value": place}
         return {"location": {"type": "Location", "identifier": value, "display": place}, "status": status}
 
-    before = an_encounter(status="in-progress", location=[at("W1", "active"), at("W9", "planned"), at("W0", "completed")])
+    before = an_encounter(
+        status="in-progress", location=[at("W1", "active"), at("W9", "planned"), at("W0", "completed")]
+    )
     found = known(a_patient(), encounters=(before,))
 
     def places(type: str, **fields: str) -> list[tuple[str, str]]:
@@ -230,7 +236,10 @@ def test_a_doctor_replaces_those_of_the_same_role() -> None:
 
     before = an_encounter(
         status="in-progress",
-        participant=[{"type": role("ATND"), "individual": {"display": "A"}}, {"type": role("REF"), "individual": {"display": "R"}}],
+        participant=[
+            {"type": role("ATND"), "individual": {"display": "A"}},
+            {"type": role("REF"), "individual": {"display": "R"}},
+        ],
     )
     found = known(a_patient(), encounters=(before,))
     raw = a_message(a_pid(), a_pv1(f7="9^New^Doc"), type="ADT^A08")
@@ -259,7 +268,9 @@ def test_a_visit_without_a_number(type: str, fields: dict[str, str], there: bool
 
 
 def test_allergies_have_severity_where_there_is_a_reaction_and_criticality_where_there_is_none() -> None:
-    raw = a_message(a_pid(), "AL1|1|DA|1^Penicillin^RXNORM|SV|Rash~Hives", "AL1|2|FA|^Nut|MI", "AL1|3|MA|^Dust|MO")
+    raw = a_message(
+        a_pid(), "AL1|1|DA|1^Penicillin^RXNORM|SV|Rash~Hives", "AL1|2|FA|^Nut|MI", "AL1|3|MA|^Dust|MO"
+    )
     one, two, three = (draft.statement for draft in translated(raw) if draft.type == "AllergyIntolerance")
     assert one["reaction"] == [{"manifestation": [{"text": "Rash"}, {"text": "Hives"}], "severity": "severe"}]
     assert "criticality" not in one
@@ -275,7 +286,9 @@ def test_the_same_substance_twice_is_two_allergies_and_a_resend_is_none_more() -
 
 
 def test_a_withdrawn_diagnosis_is_entered_in_error_and_not_the_visits_any_more() -> None:
-    drafts = translated(a_message(a_pid(), a_pv1(), "DG1|1||I10^x^I10|||A", "DG1|2||E11^y^I10|||W" + "|" * 15 + "D"))
+    drafts = translated(
+        a_message(a_pid(), a_pv1(), "DG1|1||I10^x^I10|||A", "DG1|2||E11^y^I10|||W" + "|" * 15 + "D")
+    )
     encounter = next(draft for draft in drafts if draft.type == "Encounter")
     conditions = [draft for draft in drafts if draft.type == "Condition"]
     assert conditions[1].statement["verificationStatus"]["coding"][0]["code"] == "entered-in-error"

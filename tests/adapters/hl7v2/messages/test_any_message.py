@@ -29,10 +29,11 @@ SEGMENTS = sorted(
         if not line.startswith("MSH")
     }
 )
-noise = st.sampled_from(
-    ["", '""', "^", "~", "&", "^^^", "A", "-1", "99999999", "20261301", "\\.br\\", "\\X00\\", "\x07", " ", "é", "Y", "1.50"]
-    + ["^^^&&ISO", "X^^LN", "0", "4711^^^GH^MR", "1e400", "U", "D", "NM", "ED", "CWE", "TM", "javascript:x", "\ufeff"]
+NOISE = (
+    '"" ^ ~ & ^^^ A -1 0 99999999 20261301 \\.br\\ \\X00\\ é Y 1.50 ^^^&&ISO X^^LN 4711^^^GH^MR 1e400 U D NM ED CWE'
+    " TM javascript:x"
 )
+noise = st.sampled_from(["", " ", "\x07", "\ufeff", *NOISE.split()])
 edits = st.lists(st.tuples(st.integers(1, 45), noise), max_size=6)
 segments = st.lists(st.tuples(st.sampled_from(SEGMENTS), edits), min_size=1, max_size=8)
 

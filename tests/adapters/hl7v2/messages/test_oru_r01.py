@@ -18,7 +18,9 @@ def an_obr(number: str = "F1", code: str = "1^A^L", status: str = "F", time: str
     return f"OBR|1||{number}|{code}|||{time}" + "|" * 18 + status
 
 
-def an_obx(code: str = "2^B^L", value: str = "1", *, sub: str = "", status: str = "F", kind: str = "NM") -> str:
+def an_obx(
+    code: str = "2^B^L", value: str = "1", *, sub: str = "", status: str = "F", kind: str = "NM"
+) -> str:
     return f"OBX|1|{kind}|{code}|{sub}|{value}||||||{status}"
 
 
@@ -90,14 +92,28 @@ def test_a_result_under_a_specimen_is_a_result() -> None:
 
 def test_with_several_specimens_a_result_is_of_the_one_it_stands_under() -> None:
     drafts = translated(
-        an_oru(PID, an_obr(), an_obx(), "SPM|1|^S1||SER", an_obx(code="8^X^L"), "SPM|2|^S2||UR", an_obx(code="9^Y^L"))
+        an_oru(
+            PID,
+            an_obr(),
+            an_obx(),
+            "SPM|1|^S1||SER",
+            an_obx(code="8^X^L"),
+            "SPM|2|^S2||UR",
+            an_obx(code="9^Y^L"),
+        )
     )
-    specimens = [draft.statement.get("specimen", {}).get("display") for draft in of_type(drafts, "Observation")]
+    specimens = [
+        draft.statement.get("specimen", {}).get("display") for draft in of_type(drafts, "Observation")
+    ]
     assert specimens == [None, "SER", "UR"]
 
 
 def test_notes_belong_to_what_they_follow() -> None:
-    drafts = translated(an_oru(PID, "NTE|1||of the patient", an_obr(), "NTE|1||of the order", an_obx(), "NTE|1||of the result"))
+    drafts = translated(
+        an_oru(
+            PID, "NTE|1||of the patient", an_obr(), "NTE|1||of the order", an_obx(), "NTE|1||of the result"
+        )
+    )
     report, result = of_type(drafts, "DiagnosticReport")[0], of_type(drafts, "Observation")[0]
     assert [one["valueAnnotation"]["text"] for one in report.statement["extension"]] == ["of the order"]
     assert [one["text"] for one in result.statement["note"]] == ["of the result"]
@@ -106,7 +122,10 @@ def test_notes_belong_to_what_they_follow() -> None:
 def test_a_time_of_the_result_wins_over_that_of_the_order() -> None:
     timed = an_obx() + "|||20260105"
     one, two = of_type(translated(an_oru(PID, an_obr(), timed, an_obx(code="3^C^L"))), "Observation")
-    assert (one.statement["effectiveDateTime"], two.statement["effectiveDateTime"]) == ("2026-01-05", "2026-01-01")
+    assert (one.statement["effectiveDateTime"], two.statement["effectiveDateTime"]) == (
+        "2026-01-05",
+        "2026-01-01",
+    )
 
 
 def test_the_patient_is_made_when_absent_and_left_alone_otherwise() -> None:
@@ -121,7 +140,10 @@ def test_a_status_alone_leaves_the_value_that_was_sent_before(status: str) -> No
     before = {"resourceType": "Observation", "status": "preliminary", "valueQuantity": {"value": 1}}
     now = applied(draft.statement, before)
     assert draft.mode == "merge"
-    assert (now["status"], now["valueQuantity"]) == ("final" if status == "U" else "entered-in-error", {"value": 1})
+    assert (now["status"], now["valueQuantity"]) == (
+        "final" if status == "U" else "entered-in-error",
+        {"value": 1},
+    )
 
 
 @pytest.mark.parametrize("status", ["Y", "Z"])
