@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -34,7 +35,6 @@ from fhir_server.supervisor.plan import Report, WorkerSpec
 
 log = structlog.get_logger(__name__)
 
-SIGN_OF_LIFE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
 """Longer than the usual minute of a balancer, so that it is the balancer that closes."""
 NOT_STARTED = 3
@@ -52,6 +52,7 @@ def main() -> int:
     spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSpec)
     _tie_to(spec.parent)
     configure(spec.name)
+    _take_over_log()
     # prometheus_client looks for it when it is imported, which the application does.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = spec.metrics_dir
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -136,7 +137,7 @@ def _config(spec: WorkerSpec, application: Application, tell: Tell) -> uvicorn.C
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(spec.drain_seconds_max)),
         callback_notify=sign_of_life,
-        timeout_notify=SIGN_OF_LIFE_SECONDS,
+        timeout_notify=max(1, int(spec.sign_of_life_seconds)),
         ssl_certfile=spec.tls_cert,
         ssl_keyfile=spec.tls_key,
     )
@@ -179,6 +180,20 @@ def _telling() -> Tell:
             os.write(reports, msgspec.json.encode(report) + b"\n")
 
     return tell
+
+
+class _FromUvicorn(logging.Handler):
+    """uvicorn's errors as facts: it writes tracebacks, whose last line may quote what was sent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        log.error("uvicorn", reason=str(record.msg).strip(), exc_info=error)
+
+
+def _take_over_log() -> None:
+    uvicorn_log = logging.getLogger("uvicorn")
+    uvicorn_log.handlers = [_FromUvicorn(logging.ERROR)]
+    uvicorn_log.propagate = False
 
 
 def _tie_to(parent: int) -> None:

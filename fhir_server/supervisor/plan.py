@@ -70,6 +70,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[str, ...]
     connections_max: int
     drain_seconds_max: float
+    sign_of_life_seconds: float
+    """How often the worker reports that its event loop turns."""
     metrics_dir: str
     """Where the workers of this run put their numbers together."""
 

@@ -16,7 +16,6 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# SIGHUP: the terminal is gone.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Result = TypeVar("Result")
@@ -60,10 +59,16 @@ def signals() -> Iterator[Stopping]:
     """Take the signals of this process until the block ends."""
     loop = asyncio.get_running_loop()
     stopping = Stopping()
-    for number in SIGNALS:
+    taken = [number for number in SIGNALS if not _is_for_others(number)]
+    for number in taken:
         loop.add_signal_handler(number, stopping.ask, number)
     try:
         yield stopping
     finally:
-        for number in SIGNALS:
+        for number in taken:
             loop.remove_signal_handler(number)
+
+
+def _is_for_others(number: signal.Signals) -> bool:
+    """Under nohup, the end of the terminal is not the server's."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN

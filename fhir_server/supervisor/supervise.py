@@ -24,6 +24,7 @@ import structlog
 from fhir_server.r4.errors import Unavailable
 from fhir_server.store.database import Database, Unsuitable
 from fhir_server.store.embedded import CannotStart, refuse_while_served, running
+from fhir_server.store.embedded.tether import raise_descriptor_limit
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.sessions import release_sessions
 from fhir_server.supervisor.handover import Dispatcher
@@ -44,6 +45,7 @@ async def supervise(plan: SupervisorPlan, on_ready: OnReady | None = None) -> No
     `on_ready` is called once, when all workers serve; it is cancelled when the server stops.
     Raises CannotStart with a line for the operator.
     """
+    raise_descriptor_limit()
     if plan.mongodb_url is None:
         # Before the port: of a second `serve`, the folder says more.
         refuse_while_served(plan.data_dir)

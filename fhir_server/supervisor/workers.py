@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 KILL_MARGIN_SECONDS = 10.0
 """What a worker gets beyond its time to drain, to finish with the database."""
 LAST_WORDS_SECONDS = 1.0
+SIGNS_OF_LIFE = 6
+"""How many of them a worker may miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ class Worker:
             proxies=plan.proxies,
             connections_max=plan.connections_max,
             drain_seconds_max=plan.drain_seconds_max,
+            sign_of_life_seconds=plan.silent_seconds_max / SIGNS_OF_LIFE,
             metrics_dir=around.metrics_dir,
         )
 

@@ -9,70 +9,70 @@ import socket
 import ssl
 import subprocess
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import joined
-from tests.processes.served import Served, first_children, gone, is_alive, refused, served, spawn
+from tests.processes.served import Served, command_of, first_children, gone, is_alive, refused, served, spawn
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes through /proc")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pair(short_folder: Path) -> AsyncIterator[Served]:
+    """A server with two workers, for tests that leave it as it is."""
+    folder = str(short_folder / "pair")
+    settings = {"slow_seconds": 0.05}
+    async with served(data_dir=folder, workers=2, mllp_port=0, settings=settings) as server:
+        yield server
+
+
+async def test_ctrl_c_in_a_terminal_reaches_the_supervisor_alone(pair: Served) -> None:
+    group = os.getpgid(pair.process.pid)
+    others = [pair.mongod, *pair.workers]
+    assert len(others) == 3
+    assert all(os.getpgid(pid) != group for pid in others)
+
+
+async def test_connections_are_shared_out_evenly(pair: Served) -> None:
+    async with httpx.AsyncClient(base_url=pair.client.base_url) as client:
+        answers = await asyncio.gather(*(client.get("/slow") for _ in range(20)))
+    assert sorted(Counter(answer.json()["pid"] for answer in answers).values()) == [10, 10]
+
+
+async def test_one_worker_alone_listens_for_hl7_v2(pair: Served) -> None:
+    answers = [await pair.who() for _ in range(4)]
+    assert {answer["name"].split(".")[1]: answer["mllp"] for answer in answers} == {
+        "worker-0": True,
+        "worker-1": False,
+    }
+
+
+async def test_a_second_serve_on_the_folder_is_refused_with_the_first_ones_pid(
+    pair: Served, short_folder: Path
+) -> None:
+    # On the same port too: what the operator needs to know is that the server runs already.
+    said = await refused(data_dir=str(short_folder / "pair"), port=pair.port)
+    assert f"is in use by `fhir-server serve` (pid {pair.process.pid})" in said
+    assert (await pair.who())["pid"] in pair.workers
+
+
+async def test_secrets_are_not_on_the_command_line_of_a_worker(pair: Served) -> None:
+    for pid in pair.workers:
+        assert command_of(pid).split()[1:] == ["-P", "-m", "fhir_server.worker"]
+
+
 async def test_a_signal_stops_all_processes_in_order(folder: Path) -> None:
-    async with served(data_dir=str(folder), workers=2, mllp_port=0) as server:
+    async with served(data_dir=str(folder), workers=2) as server:
         started = [server.mongod, *server.workers]
-        assert len(started) == 3
         assert await server.stop(signal.SIGTERM) == 0
         assert not any(is_alive(pid) for pid in started)
-    async with served(data_dir=str(folder)) as server:
-        assert await server.stop(signal.SIGINT) == 0
-
-
-async def test_ctrl_c_reaches_the_supervisor_alone(folder: Path) -> None:
-    async with served(data_dir=str(folder), workers=2) as server:
-        group = os.getpgid(server.process.pid)
-        members = [server.mongod, *server.workers]
-        assert all(os.getpgid(pid) != group for pid in members)
-
-
-async def test_connections_are_shared_out_evenly(mongodb_url: str, database_name: str, folder: Path) -> None:
-    async with served(
-        data_dir=str(folder),
-        mongodb_url=mongodb_url,
-        mongodb_database=database_name,
-        workers=2,
-        settings={"slow_seconds": 0.05},
-    ) as server:
-        answers = await asyncio.gather(*(server.client.get("/slow") for _ in range(20)))
-        assert sorted(Counter(answer.json()["pid"] for answer in answers).values()) == [10, 10]
-
-
-async def test_one_worker_alone_listens_for_hl7_v2(
-    mongodb_url: str, database_name: str, folder: Path
-) -> None:
-    async with served(
-        data_dir=str(folder),
-        mongodb_url=mongodb_url,
-        mongodb_database=database_name,
-        workers=2,
-        mllp_port=0,
-    ) as server:
-        answers = [await server.who() for _ in range(4)]
-        assert {answer["name"].split(".")[1]: answer["mllp"] for answer in answers} == {
-            "worker-0": True,
-            "worker-1": False,
-        }
-
-
-async def test_a_second_serve_on_the_folder_is_refused_with_the_first_ones_pid(folder: Path) -> None:
-    async with served(data_dir=str(folder)) as server:
-        said = await refused(data_dir=str(folder), port=server.port)
-        assert f"is in use by `fhir-server serve` (pid {server.process.pid})" in said
-        assert (await server.who())["pid"] in server.workers
 
 
 async def test_a_port_that_is_taken_is_refused_in_one_line(folder: Path) -> None:
@@ -156,15 +156,14 @@ async def test_a_worker_that_stands_still_is_started_again(
     mongodb_url: str, database_name: str, folder: Path
 ) -> None:
     plan: dict[str, Any] = {"mongodb_url": mongodb_url, "mongodb_database": database_name}
-    # Signs of life come every five seconds.
-    async with served(data_dir=str(folder), silent_seconds_max=6, **plan) as server:
+    async with served(data_dir=str(folder), silent_seconds_max=3, **plan) as server:
         [still] = server.workers
         os.kill(still, signal.SIGSTOP)
         assert await gone([still], seconds_max=20)
         assert (await server.who())["name"].endswith("worker-0.2")
 
 
-async def test_sigterm_lets_a_request_under_way_finish(
+async def test_a_signal_lets_a_request_under_way_finish(
     mongodb_url: str, database_name: str, folder: Path
 ) -> None:
     async with served(
@@ -175,7 +174,7 @@ async def test_sigterm_lets_a_request_under_way_finish(
     ) as server:
         under_way = asyncio.create_task(server.client.get("/slow"))
         await asyncio.sleep(0.2)
-        assert await server.stop() == 0
+        assert await server.stop(signal.SIGINT) == 0
         assert (await under_way).status_code == 200
 
 
@@ -196,6 +195,20 @@ async def test_a_second_signal_does_not_wait_for_requests(
         assert await server.stop(signal.SIGINT) == 0
         with pytest.raises(httpx.TransportError):
             await under_way
+
+
+async def test_under_nohup_the_end_of_the_terminal_does_not_end_the_server(
+    mongodb_url: str, database_name: str, folder: Path
+) -> None:
+    plan: dict[str, Any] = {"mongodb_url": mongodb_url, "mongodb_database": database_name}
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with served(data_dir=str(folder), **plan) as server:
+            server.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.2)
+            assert (await server.who())["pid"] in server.workers
+    finally:
+        signal.signal(signal.SIGHUP, usual)
 
 
 async def test_a_signal_while_it_starts_stops_it(folder: Path) -> None:

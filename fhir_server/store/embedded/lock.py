@@ -50,7 +50,7 @@ class FolderLock:
 
         A command that holds it is done in a moment, and waited for; a server is not.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _opened(path)
         try:
             await _take(descriptor, path)
         except BaseException:
@@ -105,7 +105,7 @@ def refuse_while_served(path: Path) -> None:
 @contextmanager
 def joining(path: Path) -> Iterator[bool]:
     """Hold the holder's database open for a moment; False when it is being closed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _opened(path)
     try:
         yield _locked(descriptor, fcntl.LOCK_SH)
     finally:
@@ -115,7 +115,7 @@ def joining(path: Path) -> Iterator[bool]:
 @asynccontextmanager
 async def without_joiners(path: Path, seconds_max: float) -> AsyncIterator[bool]:
     """Wait until nobody is joined, and let nobody join meanwhile; False when the time is over."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _opened(path)
     try:
         yield await _locked_within(descriptor, seconds_max)
     finally:
@@ -137,6 +137,13 @@ async def released(path: Path, seconds_max: float) -> None:
             )
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be opened: {error.strerror}") from error
 
 
 async def _take(descriptor: int, path: Path) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,16 +25,31 @@ import threading
 
 PR_SET_PDEATHSIG = 1
 ORPHANED = 70
+DESCRIPTORS_WANTED = 64_000
 KILL_AFTER_SECONDS = 5.0
 
 
 def main(arguments: list[str]) -> int:
     """Become the program, or watch over it."""
     parent, command = int(arguments[0]), arguments[1:]
+    raise_descriptor_limit()
     if sys.platform == "linux":
         die_with_parent(parent)
         os.execv(command[0], command)  # noqa: S606 - the command is our own, and no shell is wanted
     return watch(command)
+
+
+def raise_descriptor_limit() -> None:
+    """
+    Let this process, and those it starts, open as many files as the machine allows it to.
+
+    The usual soft limit of 1024 is for programs that use select(2). mongod wants 64,000.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def die_with_parent(parent: int) -> None:
