@@ -17,10 +17,12 @@ from structlog.typing import EventDict, WrappedLogger
 
 FIELDS: Final = frozenset(
     {
-        "event", "level", "time", "process", "request_id", "client", "interaction", "status", "duration_ms",
-        "data", "address", "route", "reason", "error", "count", "path", "port", "pid", "workers", "seconds",
-        "message_id", "control_id", "sender", "code", "attempt", "worker", "version", "url", "name", "signal",
-        "exit_code", "bytes", "message", "peer", "application", "facility", "type", "structure", "unmapped", "connections", "host", "state", "logger", "exception",
+        "address", "application", "attempt", "bytes", "client", "code", "connections", "control_id",
+        "count", "data", "duration_ms", "error", "event", "exception", "exit_code", "facility",
+        "host", "interaction", "level", "logger", "message", "message_id", "name", "path", "peer",
+        "pid", "port", "process", "reason", "request_id", "route", "seconds", "sender", "signal",
+        "state", "status", "structure", "time", "type", "unmapped", "url", "version", "worker",
+        "workers",
     }
 )  # fmt: skip
 

@@ -23,7 +23,6 @@ import msgspec
 
 from fhir_server.r4.errors import Invalid
 
-
 Resource = Mapping[str, Any]
 """One resource as JSON: str, int, bool, `Literal`, list and dict. Read-only by type."""
 

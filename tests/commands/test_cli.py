@@ -41,7 +41,7 @@ def test_what_is_asked_wrongly_is_refused_without_a_traceback(run: Run, argument
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("command", [("load",), ("generate",), ("hl7v2", "send")], ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_the_page_about_commands_explains_every_option(run: Run, command: tuple[str, ...]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
     section = page.partition(f"\n## {' '.join(command)}\n")[2].partition("\n## ")[0]
