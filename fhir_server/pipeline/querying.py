@@ -38,12 +38,10 @@ _Found = tuple[list[Version], Position | None]
 async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
     settings = services.settings
     now = services.clock()
-    types = frozenset((interaction.type,)) if interaction.type else all_types()
-    allowed = restriction(caller, types, "s")
     query = parse(interaction, limits=_limits(services), base_url=settings.base_url)
-    if query.types and not interaction.type:
-        allowed = restriction(caller, frozenset(query.types), "s")
+    # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.asks_for(query.predicate)
+    allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     after = Position.from_text(query.cursor) if query.cursor is not None else None
 
     async def run(consented: Predicate) -> tuple[_Found, int | None]:
