@@ -15,7 +15,7 @@ import typer
 
 from fhir_server.commands.generate import generate
 from fhir_server.commands.hl7v2 import hl7v2
-from fhir_server.commands.load import load
+from fhir_server.commands.load.command import load
 from fhir_server.commands.serve import serve
 from fhir_server.commands.token import token
 from fhir_server.logs import configure

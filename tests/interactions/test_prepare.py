@@ -12,7 +12,19 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.resource import from_text
 
 NUMBERS = st.sampled_from(
-    ["1.50", "0.1e-7", "1E5", "-0", "-0.0", "123456789012345678901234567890", "1.00", "7", "0", "1e400", "2.5E+3"]
+    [
+        "1.50",
+        "0.1e-7",
+        "1E5",
+        "-0",
+        "-0.0",
+        "123456789012345678901234567890",
+        "1.00",
+        "7",
+        "0",
+        "1e400",
+        "2.5E+3",
+    ]
 )
 TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=10)
 
@@ -21,7 +33,9 @@ def text_of(parts: tuple[bytes, bytes, bytes]) -> bytes:
     return b"".join((parts[0], b"3", parts[1], b"2026-01-01T00:00:00.000Z", parts[2]))
 
 
-@given(st.lists(st.tuples(st.text("abcdefgh", min_size=1, max_size=3), NUMBERS), unique_by=lambda pair: pair[0]))
+@given(
+    st.lists(st.tuples(st.text("abcdefgh", min_size=1, max_size=3), NUMBERS), unique_by=lambda pair: pair[0])
+)
 def test_each_number_keeps_its_literal(pairs: list[tuple[str, str]]) -> None:
     body = "{" + ",".join(['"resourceType":"Basic"', *(f'"{name}":{number}' for name, number in pairs)]) + "}"
     stored = text_of(with_identity(from_text(body.encode()), "1")).decode()
@@ -42,7 +56,12 @@ def test_members_keep_their_order_and_values(order: list[str], text: str) -> Non
     stored = json.loads(text_of(with_identity(from_text(json.dumps(sent).encode()), "mine")))
     assert list(stored) == order
     assert stored["id"] == "mine"
-    expected = {"source": text, "tag": [{"code": "x"}], "versionId": "3", "lastUpdated": "2026-01-01T00:00:00.000Z"}
+    expected = {
+        "source": text,
+        "tag": [{"code": "x"}],
+        "versionId": "3",
+        "lastUpdated": "2026-01-01T00:00:00.000Z",
+    }
     assert stored["meta"] == expected
     assert stored["name"] == sent["name"]
 

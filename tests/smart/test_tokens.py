@@ -116,7 +116,9 @@ def test_another_algorithm_or_key_does_not_hold(tokens: Tokens, keys: SigningKey
             tokens.verify(token, now=NOW)
 
 
-@pytest.mark.parametrize("change", [{"aud": BASE + ".evil"}, {"iss": "https://other"}, {"iat": NOW + 3600}, {"exp": "x"}])
+@pytest.mark.parametrize(
+    "change", [{"aud": BASE + ".evil"}, {"iss": "https://other"}, {"iat": NOW + 3600}, {"exp": "x"}]
+)
 def test_a_token_for_another_place_or_time_does_not_hold(
     tokens: Tokens, keys: SigningKeys, change: dict[str, Any]
 ) -> None:
