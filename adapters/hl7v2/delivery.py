@@ -22,10 +22,11 @@ from adapters.hl7v2.er7 import Message
 from adapters.hl7v2.identifiers import Token
 from adapters.hl7v2.locations import faults_of
 from adapters.hl7v2.messages import TRANSLATORS
-from adapters.hl7v2.messages.subjects import lookup
+from adapters.hl7v2.messages.subjects import Lookup, lookup
 from adapters.hl7v2.reading import Reading, Rejection, unmapped
 from adapters.hl7v2.segments.evn import provenance
 from adapters.hl7v2.transaction import Present, provenance_id, transaction
+from adapters.hl7v2.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Delivery:
         self._patience = patience
         self._jitter = jitter
         self._sleep = sleep
+        self._turns = Turns()
 
     async def deliver(self, parcel: Parcel, *, give_up: bool) -> Outcome:
         """
@@ -138,15 +140,25 @@ class Delivery:
 
     async def _attempt(self, parcel: Parcel, *, tried: bool) -> Outcome:
         """Raises Conflict or Unreachable, and Refused when not even looking is allowed."""
-        if tried and await self._committed(parcel):
-            return Delivered(None)
-        message, reading = parcel.message, parcel.reading
-        header = reading.header
         try:
-            found = await self._found(parcel)
-            drafts = TRANSLATORS[header.code, header.event](message, reading, found)
+            wanted = lookup(parcel.message, parcel.reading)
+            turns = (parcel.reading.identity, *(token.query for token in wanted.patients))
+            async with self._turns.of(turns):
+                if tried and await self._committed(parcel):
+                    return Delivered(None)
+                return await self._committing(parcel, wanted)
         except Rejection as rejection:
             return Undelivered([Fault(rejection.code, rejection.location, str(rejection))])
+
+    async def _committing(self, parcel: Parcel, wanted: Lookup) -> Outcome:
+        """Raises Rejection too."""
+        message, reading = parcel.message, parcel.reading
+        header = reading.header
+        found = Found(
+            await self._by_identifier("Patient", wanted.patients, parcel),
+            await self._by_identifier("Encounter", wanted.encounters, parcel),
+        )
+        drafts = TRANSLATORS[header.code, header.event](message, reading, found)
         told = provenance(
             message,
             reading,
@@ -167,13 +179,6 @@ class Delivery:
     async def _committed(self, parcel: Parcel) -> bool:
         id = provenance_id(parcel.reading.identity)
         return await self._client.read("Provenance", id, request_id=parcel.request_id) is not None
-
-    async def _found(self, parcel: Parcel) -> Found:
-        wanted = lookup(parcel.message, parcel.reading)
-        return Found(
-            await self._by_identifier("Patient", wanted.patients, parcel),
-            await self._by_identifier("Encounter", wanted.encounters, parcel),
-        )
 
     async def _by_identifier(
         self, resource_type: str, tokens: Iterable[Token], parcel: Parcel

@@ -5,6 +5,7 @@ read, and search by identifier and _id. Told to, it fails.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,8 @@ Trouble = Callable[[httpx.Request], httpx.Response | None]
 class SomebodysServer:
     """
     `resources` by reference. `trouble` is asked before each request and may answer in its stead;
-    `after` is called when a transaction has been committed and may lose its answer.
+    `after` is called when a transaction has been committed and may lose its answer. Not every
+    server heeds `ifNoneMatch` where R4 does not speak of it.
     """
 
     resources: dict[str, Json] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class SomebodysServer:
     bundles: list[Json] = field(default_factory=list)
     trouble: Trouble | None = None
     after: Trouble | None = None
+    knows_if_none_match: bool = True
 
     def client(self) -> FhirClient:
         return FhirClient(BASE, a_token, httpx.MockTransport(self.answer))
@@ -49,7 +52,11 @@ class SomebodysServer:
         self.resources[reference] = {**resource, "meta": {"versionId": str(number)}}
         return self.resources[reference]
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # Others get their turn, as on a network.
+        return self._answer(request)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         if self.trouble is not None and (instead := self.trouble(request)) is not None:
             return instead
@@ -78,7 +85,8 @@ class SomebodysServer:
             current = self.resources.get(request["url"])
             version = f'W/"{current["meta"]["versionId"]}"' if current else None
             stale = "ifMatch" in request and request["ifMatch"] != version
-            if stale or (request.get("ifNoneMatch") == "*" and current):
+            must_be_new = self.knows_if_none_match and request.get("ifNoneMatch") == "*"
+            if stale or (must_be_new and current):
                 return refusal(412, "conflict")
         for entry in bundle["entry"]:
             self.put(entry["resource"])

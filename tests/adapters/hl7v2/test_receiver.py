@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.hl7v2.delivery import Patience
+from adapters.hl7v2.turns import Turns
 from tests.adapters.hl7v2.builders import Hospital, a_message, a_patient, an_oru, parsed
 from tests.adapters.hl7v2.memory_inbox import MemoryInbox
-from tests.adapters.hl7v2.somebodys_server import refusal, times, unreachable
+from tests.adapters.hl7v2.somebodys_server import SomebodysServer, refusal, times, unreachable
 
 
 def away() -> httpx.Response:
@@ -173,22 +174,54 @@ async def test_a_change_by_another_meanwhile_is_not_overwritten() -> None:
     )
 
 
-async def test_two_messages_at_once_about_a_new_patient_make_one() -> None:
-    hospital = Hospital()
+@pytest.mark.parametrize("knows", [True, False])
+async def test_messages_at_once_about_a_new_patient_make_one(knows: bool) -> None:
+    hospital = Hospital(server=SomebodysServer(knows_if_none_match=knows))
     answers = await asyncio.gather(
         hospital.codes(a_message("PID|1||4711^^^GH^MR||Muster^Erika", control_id="1")),
         hospital.codes(a_message("PID|1||4711^^^GH^MR|||||F", control_id="2")),
         hospital.codes(a_message("PID|1||4711^^^GH^MR|||19640812", control_id="3")),
+        hospital.codes(an_oru(control_id="4")),
     )
-    assert list(answers) == [["AA"]] * 3
+    assert list(answers) == [["AA"]] * 4
     patient = hospital.server.only("Patient")
     assert (patient["name"][0]["family"], patient["gender"]) == ("Muster", "female")
 
 
-async def test_the_same_message_on_two_lines_at_once_is_stored_once() -> None:
-    hospital = Hospital()
+async def test_two_processes_at_once_about_a_new_patient_make_one() -> None:
+    """Each knows nothing of the other: the preconditions of the transactions decide."""
+    server = SomebodysServer()
+    one, two = Hospital(server=server), Hospital(server=server)
+    answers = await asyncio.gather(
+        one.codes(a_message("PID|1||4711^^^GH^MR||Muster^Erika", control_id="1")),
+        two.codes(a_message("PID|1||4711^^^GH^MR|||||F", control_id="2")),
+    )
+    assert list(answers) == [["AA"]] * 2
+    patient = server.only("Patient")
+    assert (patient["name"][0]["family"], patient["gender"]) == ("Muster", "female")
+    assert max(len(posted["entry"]) for posted in server.bundles) == 2
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_the_same_message_on_two_lines_at_once_is_stored_once(knows: bool) -> None:
+    hospital = Hospital(server=SomebodysServer(knows_if_none_match=knows))
     assert list(await asyncio.gather(*(hospital.codes(an_oru()) for _ in range(4)))) == [["AA"]] * 4
     assert {one["meta"]["versionId"] for one in hospital.server.resources.values()} == {"1"}
+
+
+async def test_nothing_is_remembered_of_turns_that_were_taken() -> None:
+    turns = Turns()
+    order: list[str] = []
+
+    async def take(name: str, *keys: str) -> None:
+        async with turns.of(keys):
+            order.append(name)
+            await asyncio.sleep(0)
+            order.append(name)
+
+    await asyncio.gather(take("a", "1", "2"), take("b", "2", "1"), take("c", "2"))
+    assert [order[place] == order[place + 1] for place in (0, 2, 4)] == [True] * 3
+    assert turns._turns == {}
 
 
 async def test_one_who_is_never_first_is_told_in_the_end() -> None:
