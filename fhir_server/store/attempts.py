@@ -26,6 +26,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from audit.chain import Link
+from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import Document
 from fhir_server.store.epoch import next_epoch
@@ -104,7 +105,7 @@ class Attempts:
                 keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
                 currents = await self._currents(session, keys)
                 plan = self._planner.plan(units, currents, self._clock())
-                if not plan.records and not plan.inserted and not plan.replaced:
+                if plan.is_empty:
                     return plan.outcomes
                 links = chain.links(plan.records)
                 await self._write(session, plan, links)
@@ -119,22 +120,31 @@ class Attempts:
         for some in _batches(keys, self._limits.insert_batch_documents_max):
             cursor = self._database.resources.find({"_id": {"$in": some}}, session=session)
             found.update({fields["_id"]: fields for fields in await cursor.to_list()})
+        await put_back(self._database.bodies, found.values(), session)
         return found
 
     async def _write(self, session: AsyncClientSession, plan: Plan, links: Sequence[Link]) -> None:
         database = self._database
-        if consents := plan.consents:
-            epoch = await next_epoch(database, session)
-            for fields in consents:
-                fields["ce"] = epoch
+        # What others may be writing too comes first, so that a conflict shows before much is done.
         await self._insert(database.resources, plan.inserted, session)
-        for some in _batches(plan.replaced, self._limits.insert_batch_documents_max):
-            await database.resources.bulk_write(
-                [ReplaceOne({"_id": fields["_id"]}, fields) for fields in some], session=session
-            )
+        await self._replace(plan.replaced, session)
+        await self._insert(database.bodies, plan.bodies, session)
         await self._insert(database.history, plan.superseded, session)
         documents = [link_document(*pair) for pair in zip(plan.records, links, strict=True)]
         await self._insert(database.ledger, documents, session)
+        if plan.consents_inserted or plan.consents_replaced:
+            # The epoch comes last: everyone who changes a Consent touches it.
+            epoch = await next_epoch(database, session)
+            for fields in (*plan.consents_inserted, *plan.consents_replaced):
+                fields["ce"] = epoch
+            await self._insert(database.resources, plan.consents_inserted, session)
+            await self._replace(plan.consents_replaced, session)
+
+    async def _replace(self, documents: Sequence[Document], session: AsyncClientSession) -> None:
+        for some in _batches(documents, self._limits.insert_batch_documents_max):
+            await self._database.resources.bulk_write(
+                [ReplaceOne({"_id": fields["_id"]}, fields) for fields in some], session=session
+            )
 
     async def _insert(
         self, collection: Collection, documents: Sequence[Document], session: AsyncClientSession

@@ -52,6 +52,7 @@ class Database:
     client: AsyncMongoClient[Document]
     resources: Collection
     history: Collection
+    bodies: Collection
     ledger: Collection
     shards: Collection
     state: Collection
@@ -182,6 +183,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
         _index("ce", sparse=True),
     ],
     "history": [_index("ty", "t", "seq"), _index("t", "seq"), _index("e")],
+    "bodies": [],
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
     "state": [],

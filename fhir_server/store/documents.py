@@ -3,7 +3,8 @@ A version as a document of the collections `resources` (current) and `history` (
 
 * `_id`  `Type/id`; in `history` `Type/id/0000000007`, so that versions sort by number
 * `ty` type, `n` version number, `t` lastUpdated (ms since 1970), `m` method, `seq` sequence
-* `body` the JSON as it goes on the wire; absent for a tombstone
+* `body` the JSON as it goes on the wire; absent for a tombstone, and for a large one, which has
+  its `size` instead (bodies.py)
 * `tok` tokens, `rng` ranges as {p, lo, hi}, `d` clinical date
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
@@ -71,6 +72,9 @@ def superseded(current: Mapping[str, Any], ended: datetime) -> Document:
     fields["_id"] = history_id(current["_id"], current["n"])
     fields["e"] = milliseconds(ended)
     fields.pop("ce", None)
+    if "size" in fields:
+        # The text stays where it is, under the version's number.
+        fields.pop("body", None)
     return fields
 
 

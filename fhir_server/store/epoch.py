@@ -14,6 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.search.version import Version
+from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Database
 from fhir_server.store.documents import version
 from fhir_server.store.faults import translated
@@ -38,4 +39,6 @@ async def consents_changed_after(database: Database, epoch: int) -> list[Version
     """The current versions (tombstones too) of the Consents changed since, the oldest change first."""
     with translated():
         cursor = database.resources.find({"ce": {"$gt": epoch}}, sort=[("ce", 1), ("_id", 1)])
-        return [version(fields) for fields in await cursor.to_list()]
+        found = await cursor.to_list()
+        await put_back(database.bodies, found)
+        return [version(fields) for fields in found]

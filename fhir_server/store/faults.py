@@ -14,9 +14,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 
-from fhir_server.r4.errors import FhirError, TooCostly, Unavailable
+from fhir_server.r4.errors import FhirError, TooCostly, TooLarge, Unavailable
 
 
 @contextmanager
@@ -32,6 +38,8 @@ def refusal(error: PyMongoError, *, costly: bool = False) -> FhirError:
     """`error` as what the client is told."""
     if costly and isinstance(error, OperationFailure) and error.code in _OUT_OF_BOUNDS:
         return TooCostly("The search took longer than this server allows; narrow it")
+    if isinstance(error, DocumentTooLarge) or getattr(error, "code", None) in _TOO_LARGE:
+        return TooLarge("The resource and its index are larger than a document of the database can be")
     return Unavailable("The database did not answer in time, or is away; send the request again")
 
 
@@ -67,3 +75,5 @@ def _write_errors(error: PyMongoError) -> list[Mapping[str, Any]]:
 _DUPLICATE_KEY: Final = 11000
 # MaxTimeMSExpired, ExceededTimeLimit, and a sort or group beyond its memory.
 _OUT_OF_BOUNDS: Final = frozenset({50, 262, 292})
+# BSONObjectTooLarge, and what an update says of one.
+_TOO_LARGE: Final = frozenset({10334, 17280, 17419})

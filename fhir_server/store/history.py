@@ -17,6 +17,7 @@ import pymongo
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.search.predicate import Predicate
+from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import Document, milliseconds, version
 from fhir_server.store.faults import translated
@@ -32,6 +33,7 @@ class History:
     def __init__(self, database: Database, *, limits: StoreLimits) -> None:
         self._resources = database.resources
         self._history = database.history
+        self._bodies = database.bodies
         self._limits = limits
 
     async def page(
@@ -64,8 +66,9 @@ class History:
         with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
             some = await self._found(self._resources, [current, *conditions], count + 1)
             older = await self._found(self._history, [superseded, *conditions, *ended], count + 1)
-        together, cut = _together(some, older)
-        shown = together[:count]
+            together, cut = _together(some, older)
+            shown = together[:count]
+            await put_back(self._bodies, shown)
         more = shown and (cut or len(together) > count)
         return Page(
             tuple([version(fields) for fields in shown]),

@@ -33,9 +33,10 @@ class StoreLimits:
     transactions_max: int = 2
     transaction_bytes_max: int = 64_000_000
     insert_batch_documents_max: int = 1000
+    inline_bytes_max: int = 250_000
     document_bytes_max: int = 15_000_000
     entry_tokens_max: int = 20_000
-    shards_max: int = 12
+    shards_max: int = 6
     lease_seconds: float = 30.0
     page_bytes_max: int = 64_000_000
     sort_matches_max: int = 10_000

@@ -28,5 +28,5 @@ async def fetched(cursor: AsyncCursor[Document], bytes_max: int) -> tuple[list[D
             if weight > bytes_max:
                 return found, True
             found.append(fields)
-            weight += len(fields.get("body", b""))
+            weight += fields["size"] if "size" in fields else len(fields.get("body", b""))
     return found, False

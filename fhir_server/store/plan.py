@@ -18,6 +18,7 @@ from audit.record import Record
 from fhir_server.r4.errors import FhirError, TooLarge, Unavailable
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version, instant
+from fhir_server.store.bodies import set_aside
 from fhir_server.store.documents import (
     MILLISECOND,
     Document,
@@ -34,28 +35,45 @@ from fhir_server.store.unit import Change, Unit, Write
 Outcome = list[Version] | FhirError | None
 """The version that each write left, the unit's refusal, or None: too large to share a transaction."""
 
-_TOKEN_BYTES: Final = 80  # what a token or range weighs in a document, about
-
 
 @dataclass(slots=True)
 class Plan:
-    """`replaced` are new versions of keys that are there, `superseded` what they take the place of."""
+    """
+    `replaced` are new versions of keys that are there, `superseded` what they take the place of.
+
+    Consents stand apart: they are written with the epoch.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     inserted: list[Document] = field(default_factory=list)
     replaced: list[Document] = field(default_factory=list)
+    consents_inserted: list[Document] = field(default_factory=list)
+    consents_replaced: list[Document] = field(default_factory=list)
+    bodies: list[Document] = field(default_factory=list)
     superseded: list[Document] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
-    @property
-    def consents(self) -> list[Document]:
-        """The versions of Consents that it writes."""
-        return [fields for fields in (*self.inserted, *self.replaced) if fields["ty"] == "Consent"]
+    def add(self, other: Plan) -> None:
+        """Take over what another plan writes and records."""
+        self.inserted += other.inserted
+        self.replaced += other.replaced
+        self.consents_inserted += other.consents_inserted
+        self.consents_replaced += other.consents_replaced
+        self.bodies += other.bodies
+        self.superseded += other.superseded
+        self.records += other.records
 
     def sort(self) -> None:
         """All transactions touch their keys in the same order."""
-        self.inserted.sort(key=_id)
-        self.replaced.sort(key=_id)
+        for documents in (self.inserted, self.replaced, self.consents_inserted, self.consents_replaced):
+            documents.sort(key=_id)
+
+    @property
+    def is_empty(self) -> bool:
+        """Is there nothing to commit?"""
+        return not (
+            self.records or self.inserted or self.replaced or self.consents_inserted or self.consents_replaced
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +98,39 @@ class Planner:
         self, plan: Plan, unit: Unit, currents: Mapping[str, Document], now: datetime, *, shared: bool
     ) -> Outcome:
         left: list[Version] = []
-        inserted: list[Document] = []
-        replaced: list[Document] = []
-        older: list[Document] = []
+        own = Plan()
         weight = 0
         for write in unit.writes:
             current = currents.get(str(write.key))
             new = self._judged(write, current, now)
-            if new is None:
+            if new is not None:
+                weight += self._weighed(new)
+                self._write(own, new, current)
+                left.append(new)
+            else:
                 assert current is not None, "a judge leaves unchanged only what is there"
                 left.append(version(current))
-                continue
-            left.append(new)
-            weight += self._weighed(new)
-            if current is None:
-                inserted.append(document(new))
-            else:
-                replaced.append(document(new))
-                older.append(superseded(current, new.last_updated))
         if shared and weight > self.limits.group_unit_bytes_max:
             return None
         if weight > self.limits.transaction_bytes_max:
             raise TooLarge(
                 f"The writes have {weight} bytes, the limit is {self.limits.transaction_bytes_max}"
             )
-        plan.records += unit.records(left, now)
-        plan.inserted += inserted
-        plan.replaced += replaced
-        plan.superseded += older
+        own.records += unit.records(left, now)
+        plan.add(own)
         return left
+
+    def _write(self, own: Plan, new: Version, current: Document | None) -> None:
+        fields = document(new)
+        body = set_aside(fields, self.limits.inline_bytes_max)
+        if body is not None:
+            own.bodies.append(body)
+        is_consent = new.key.type == CONSENT
+        if current is None:
+            (own.consents_inserted if is_consent else own.inserted).append(fields)
+        else:
+            (own.consents_replaced if is_consent else own.replaced).append(fields)
+            own.superseded.append(superseded(current, new.last_updated))
 
     def _judged(self, write: Write, current: Document | None, now: datetime) -> Version | None:
         """The new version, None when the current one stays."""
@@ -132,20 +154,25 @@ class Planner:
 
     def _weighed(self, new: Version) -> int:
         """About the bytes of its document. Raises TooLarge when it cannot be stored."""
-        entries = len(new.entry.tokens) + len(new.entry.ranges) + len(new.entry.patients)
+        entry = new.entry
+        entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
         if entries > self.limits.entry_tokens_max:
             raise TooLarge(
                 f"The resource has {entries} searchable values, the limit is {self.limits.entry_tokens_max}",
                 new.key.type,
             )
-        weight = len(new.body or b"") + entries * _TOKEN_BYTES
+        indexed = sum(map(len, entry.tokens)) + entries * _VALUE_BYTES
         bytes_max = self.limits.document_bytes_max
-        if weight > bytes_max:
-            raise TooLarge(
-                f"The resource and its index have {weight} bytes, the limit is {bytes_max}", new.key.type
-            )
-        return weight
+        if max(indexed, len(new.body or b"")) > bytes_max:
+            raise TooLarge(f"The resource, or its index, has more than {bytes_max} bytes", new.key.type)
+        return len(new.body or b"") + indexed
 
 
 def _id(fields: Document) -> str:
     return str(fields["_id"])
+
+
+CONSENT: Final = "Consent"
+
+# What a token or range weighs in a document beside its characters, about.
+_VALUE_BYTES: Final = 30

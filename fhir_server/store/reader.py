@@ -9,13 +9,14 @@ https://hl7.org/fhir/R4/http.html#read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from pymongo.errors import PyMongoError
 
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
+from fhir_server.store.bodies import is_aside, put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, history_id, version
 from fhir_server.store.epoch import EPOCH_ID
@@ -26,25 +27,29 @@ from fhir_server.store.limits import StoreLimits
 Fetched = tuple[Version | None, int]
 """A version, None when there is none, and the epoch of the fetch."""
 
+_Found = tuple[Version | Document | None, int]
+"""The same; a document where the text is yet to be fetched."""
+
 
 class Reader:
     """Finds versions by their keys."""
 
     def __init__(self, database: Database, *, limits: StoreLimits) -> None:
         self._resources = database.resources
-        self._history = database.history
+        self._bodies = database.bodies
         self._limits = limits
         self._whole = self._group(database.resources, None)
         self._bare = self._group(database.resources, WITHOUT_TOKENS)
         self._superseded = self._group(database.history, None)
 
-    def current(self, key: Key, *, tokens: bool) -> Awaitable[Fetched]:
+    async def current(self, key: Key, *, tokens: bool) -> Fetched:
         """
         The newest version, deleted or not, and the epoch; None when the id was never used.
 
         Without `tokens` its entry has only the patients.
         """
-        return (self._whole if tokens else self._bare).submit(f"{key.type}/{key.id}")
+        found, epoch = await (self._whole if tokens else self._bare).submit(f"{key.type}/{key.id}")
+        return await self._completed(found) if isinstance(found, dict) else found, epoch
 
     async def currents(self, keys: Iterable[Key]) -> dict[Key, Version]:
         """The newest versions of those that there are."""
@@ -54,9 +59,9 @@ class Reader:
         with translated():
             for start in range(0, len(ids), size):
                 cursor = self._resources.find({"_id": {"$in": ids[start : start + size]}}, batch_size=size)
-                for fields in await cursor.to_list():
-                    new = version(fields)
-                    found[new.key] = new
+                documents = await cursor.to_list()
+                await put_back(self._bodies, documents)
+                found.update({new.key: new for new in map(version, documents)})
         return found
 
     async def epoch(self) -> int:
@@ -73,14 +78,20 @@ class Reader:
         if number == newest.number:
             return newest
         older, _ = await self._superseded.submit(history_id(str(key), number))
-        return older
+        return await self._completed(older) if isinstance(older, dict) else older
 
     async def drained(self) -> None:
         """Returns when all that was asked is answered."""
         await asyncio.gather(*(group.drained() for group in (self._whole, self._bare, self._superseded)))
 
-    def _group(self, collection: Collection, projection: Document | None) -> Group[str, Fetched]:
-        async def fetch(ids: Sequence[str]) -> Sequence[Fetched | FhirError]:
+    async def _completed(self, fields: Document) -> Version:
+        """A large text is fetched by who asked for it alone."""
+        with translated():
+            await put_back(self._bodies, [fields])
+        return version(fields)
+
+    def _group(self, collection: Collection, projection: Document | None) -> Group[str, _Found]:
+        async def fetch(ids: Sequence[str]) -> Sequence[_Found | FhirError]:
             distinct = set(ids)
             distinct.add(EPOCH_ID)
             try:
@@ -92,12 +103,12 @@ class Reader:
             except PyMongoError as error:
                 return [refusal(error) for _ in ids]
             epoch = 0
-            versions: dict[str, Version] = {}
+            versions: dict[str, Version | Document] = {}
             for fields in found:
                 if fields["_id"] == EPOCH_ID:
                     epoch = fields["n"]
                 else:
-                    versions[fields["_id"]] = version(fields)
+                    versions[fields["_id"]] = fields if is_aside(fields) else version(fields)
             return [(versions.get(id), epoch) for id in ids]
 
         return Group(

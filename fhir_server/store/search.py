@@ -25,6 +25,7 @@ from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
+from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, key_of, milliseconds, version
 from fhir_server.store.faults import translated
@@ -53,6 +54,7 @@ class Search:
     def __init__(self, database: Database, *, limits: StoreLimits, clock: Clock) -> None:
         self._resources = database.resources
         self._history = database.history
+        self._bodies = database.bodies
         self._limits = limits
         self._clock = clock
 
@@ -155,8 +157,10 @@ class Search:
         """The versions to be shown, superseded ones as they are now, or not at all."""
         old = [key_of(fields) for fields in found if "n" not in fields]
         now = await self._matching(question, old, projection) if old else {}
-        shown = [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
-        return tuple([version(fields) for fields in shown if fields is not None])
+        present = [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
+        shown = [fields for fields in present if fields is not None]
+        await put_back(self._bodies, shown)
+        return tuple(map(version, shown))
 
     async def _sorted_page(
         self,
@@ -177,7 +181,9 @@ class Search:
         onward = None
         if chosen and start + count < len(rows):
             onward = Position(start + len(chosen), chosen[-1].sequence, as_of)
-        return Page(tuple([version(now[row.key]) for row in chosen if row.key in now]), onward)
+        shown = [now[row.key] for row in chosen if row.key in now]
+        await put_back(self._bodies, shown)
+        return Page(tuple(map(version, shown)), onward)
 
     async def _rows(self, question: _Question, order: Sequence[SortKey], as_of: int | None) -> list[Row]:
         """Everything that matches, sorted; with `as_of`, what matched then. Raises TooCostly."""

@@ -17,9 +17,7 @@ from fhir_server.store.grouping import Group
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.plan import Outcome
 from fhir_server.store.turns import Turn, Turns
-from fhir_server.store.unit import Change, Judge, Unit, Write
-
-__all__ = ["Change", "Judge", "Unit", "Write", "Writer"]
+from fhir_server.store.unit import Unit
 
 _Queued = tuple[Unit, Turn]
 _Settled = list[Version] | BaseException

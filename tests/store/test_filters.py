@@ -77,7 +77,9 @@ def versions(draw: st.DrawFn) -> Version:
     several = type == "Group"
     entry = Entry(
         tokens=(type, *(f"{type}|{word}" for word in draw(st.lists(words, max_size=3, unique=True)))),
-        ranges=(Range("r", low, high), Range("$s", draw(numbers.filter(lambda n: n <= 5)), 5))[: draw(st.integers(0, 2))],
+        ranges=(Range("r", low, high), Range("$s", draw(numbers.filter(lambda n: n <= 5)), 5))[
+            : draw(st.integers(0, 2))
+        ],
         patients=tuple(draw(st.lists(ids, max_size=3 if several else 1, unique=True))),
         clinical_date=draw(st.none() | numbers),
     )

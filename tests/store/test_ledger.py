@@ -73,7 +73,7 @@ async def test_chains_hold_after_reads_and_writes_of_two_processes_at_once(open_
     counts = await recorded(stores[0])
     assert [counts[str(n)] for n in range(200)] == [1] * 200
     assert counts["r-1"] == 60
-    assert len(await stores[0].shards()) <= 8
+    assert len(await stores[0].shards()) <= 2 * StoreLimits().shards_max
 
 
 async def test_a_process_that_comes_later_continues_the_chains_of_one_that_ended(
