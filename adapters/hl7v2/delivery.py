@@ -155,8 +155,10 @@ class Delivery:
         message, reading = parcel.message, parcel.reading
         header = reading.header
         found = Found(
-            await self._by_identifier("Patient", wanted.patients, parcel),
-            await self._by_identifier("Encounter", wanted.encounters, parcel),
+            *await asyncio.gather(
+                self._by_identifier("Patient", wanted.patients, parcel),
+                self._by_identifier("Encounter", wanted.encounters, parcel),
+            )
         )
         drafts = TRANSLATORS[header.code, header.event](message, reading, found)
         told = provenance(
@@ -184,10 +186,7 @@ class Delivery:
         self, resource_type: str, tokens: Iterable[Token], parcel: Parcel
     ) -> dict[Token, list[Resource]]:
         return {
-            token: await self._client.search(
-                resource_type, {"identifier": token.query}, request_id=parcel.request_id
-            )
-            for token in tokens
+            token: await self._search(resource_type, "identifier", token.query, parcel) for token in tokens
         }
 
     async def _present(self, drafts: Sequence[Draft], found: Found, parcel: Parcel) -> Present:
@@ -198,8 +197,13 @@ class Delivery:
         for draft in drafts:
             if draft.mode != "replace" and draft.reference not in present:
                 wanted.setdefault(draft.type, set()).add(draft.id)
-        for resource_type, ids in wanted.items():
-            parameters = {"_id": ",".join(sorted(ids))}
-            for one in await self._client.search(resource_type, parameters, request_id=parcel.request_id):
-                present[f"{resource_type}/{one['id']}"] = one
+        searches = (
+            self._search(resource_type, "_id", ",".join(sorted(ids)), parcel)
+            for resource_type, ids in wanted.items()
+        )
+        for ones in await asyncio.gather(*searches):
+            present |= {f"{one['resourceType']}/{one['id']}": one for one in ones}
         return present
+
+    async def _search(self, resource_type: str, name: str, value: str, parcel: Parcel) -> list[Resource]:
+        return await self._client.search(resource_type, {name: value}, request_id=parcel.request_id)
