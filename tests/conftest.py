@@ -2,14 +2,17 @@
 What tests share: one real mongod for the session, and a database of one's own.
 
 Nothing is left behind: the mongod is tied to this process (it dies with it, however that ends), and
-the last fixture to end looks for children that a test forgot.
+the last fixture to end looks for processes that a test forgot, also for those whose parent is gone.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,26 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
 
+PR_SET_CHILD_SUBREAPER = 36
+ENDING_SECONDS_MAX = 5.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much is simulated: docs/testing.md."""
+    group = parser.getgroup("simulation")
+    group.addoption("--simulation-seed", type=int, default=1, help="The first seed; 1 by default.")
+    group.addoption("--simulation-seeds", type=int, default=1, help="How many seeds, each a run of its own.")
+    group.addoption("--simulation-rounds", type=int, default=6, help="How many kills a run has.")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """No test may leave a process behind."""
+    _adopt_orphans()
     yield
-    left = [f"{pid}: {command}" for pid, command in _children()]
+    deadline = time.monotonic() + ENDING_SECONDS_MAX
+    while (left := _children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert left == [], "stop what a test starts"
 
 
@@ -63,16 +80,22 @@ async def database_name(
     await _administrator.drop_database(name)
 
 
-def _children() -> list[tuple[int, str]]:
-    """Processes whose parent is this one. Empty where there is no /proc to ask."""
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own parent ends, instead of init. man 2 prctl"""
+    if sys.platform == "linux":
+        assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def _children() -> list[str]:
+    """Running processes whose parent this is. Empty where there is no /proc to ask."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             # It ended while we were looking.
             continue
-        if parent == os.getpid():
-            found.append((int(entry.name), command))
+        if int(parent) == os.getpid() and state != "Z":
+            found.append(f"{entry.name}: {command}")
     return found

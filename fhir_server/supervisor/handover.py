@@ -52,6 +52,8 @@ class Dispatcher:
 
     def close(self) -> None:
         """Accept no more. What has been handed over is the workers'."""
+        if self._listening.fileno() < 0:
+            return
         self._pause()
         self._channels.clear()
         self._listening.close()
@@ -62,6 +64,8 @@ class Dispatcher:
         self._resuming = None
         if self._channels:
             self._loop.add_reader(self._listening, self._dispatch)
+            # Nothing may arrive for a while that would wake us for the one that waits.
+            self._dispatch()
 
     def _pause(self, seconds: float | None = None) -> None:
         self._loop.remove_reader(self._listening)
