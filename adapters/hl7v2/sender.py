@@ -203,7 +203,7 @@ def _read(message: _Outgoing, answer: bytes) -> Answer | None:
     except Unreadable:
         return None
     msa = parsed.get("MSA")
-    if msa is None or msa[2].whole not in (message.control_id, ""):
+    if msa is None or msa[2].whole.strip() not in (message.control_id, ""):
         return None
     errors = [
         " ".join(part for part in (err[2].text, err[3][1], err[8].whole or err[3][2], err[1].text) if part)

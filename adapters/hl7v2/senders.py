@@ -37,7 +37,11 @@ class SendersError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """One agreement. `application` and `facility` are what MSH-3 and MSH-4 begin with; empty fits any."""
+    """
+    One agreement. `application` and `facility` are MSH-3.1 and MSH-4.1; empty fits any.
+
+    Raises SendersError when there is no such time zone.
+    """
 
     application: str = ""
     facility: str = ""
@@ -46,6 +50,12 @@ class Sender:
     ssn_system: str = US_SSN
     systems: Mapping[str, str] = field(default_factory=dict)
     code_systems: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.zone
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SendersError(f"`{self.time_zone}` is not a time zone, such as Europe/Berlin") from error
 
     @property
     def zone(self) -> tzinfo:
@@ -102,7 +112,7 @@ def _sender(number: int, entry: Mapping[str, Any], default: Sender) -> Sender:
         texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         if not all(isinstance(text, str) for text in texts):
             raise SendersError(f"[[sender]] number {number}: `{name}` holds something that is not text")
-    sender = Sender(
+    return Sender(
         application=entry.get("application", ""),
         facility=entry.get("facility", ""),
         deciding=tuple(entry.get("deciding", default.deciding)),
@@ -111,14 +121,3 @@ def _sender(number: int, entry: Mapping[str, Any], default: Sender) -> Sender:
         systems={**default.systems, **entry.get("systems", {})},
         code_systems={**default.code_systems, **entry.get("code_systems", {})},
     )
-    require_zone(sender.time_zone)
-    return sender
-
-
-def require_zone(name: str) -> None:
-    """Raises SendersError when there is no such time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        if name != "UTC":
-            raise SendersError(f"`{name}` is not a time zone, such as Europe/Berlin") from error
