@@ -32,7 +32,7 @@ from fhir_server.r4.resource import Key, from_text, to_text
 from fhir_server.r4.validation import validate
 from fhir_server.search.extraction import extract
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.settings import Settings
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.tokens import Grant

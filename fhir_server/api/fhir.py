@@ -27,7 +27,7 @@ from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
 from fhir_server.r4.resource import to_text
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import smart_configuration
 

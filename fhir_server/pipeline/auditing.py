@@ -20,7 +20,7 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.store.positions import Position
 from fhir_server.store.shards import link_id
 

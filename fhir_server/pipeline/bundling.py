@@ -36,7 +36,7 @@ from fhir_server.r4.errors import FhirError, Invalid, Unprocessable
 from fhir_server.r4.interaction import Batch, Create, Delete, Interaction, Transaction, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.store.unit import Unit
 

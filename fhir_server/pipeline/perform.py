@@ -36,7 +36,7 @@ from fhir_server.r4.interaction import (
     Update,
     Vread,
 )
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller, Contact
 
 _RECORDED_WITH_THE_WRITE: Final = (Create, Update, Delete, Transaction)

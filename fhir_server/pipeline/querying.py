@@ -26,7 +26,7 @@ from fhir_server.search.includes import included
 from fhir_server.search.predicate import Predicate, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, parse_history
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.positions import Position

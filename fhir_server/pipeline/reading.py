@@ -13,7 +13,7 @@ from fhir_server.r4.errors import Gone
 from fhir_server.r4.interaction import Read, Vread
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 
 VERSION_DIGITS_MAX = 9

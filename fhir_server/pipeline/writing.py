@@ -25,7 +25,7 @@ from fhir_server.r4.errors import FhirError, Invalid, MethodNotAllowed
 from fhir_server.r4.interaction import Create, Delete, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.unit import Change, Unit, Write

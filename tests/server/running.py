@@ -16,7 +16,7 @@ import httpx
 from audit.chain import record_of
 from audit.record import Record
 from fhir_server.app import Application
-from fhir_server.services import Services
+from fhir_server.pipeline.services import Services
 from fhir_server.settings import Settings
 from fhir_server.smart.tokens import Grant
 
