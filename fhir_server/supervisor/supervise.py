@@ -15,7 +15,6 @@ The supervisor touches no request and no resource, so there is little that could
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -28,6 +27,7 @@ from fhir_server.store.embedded.tether import raise_descriptor_limit
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.sessions import release_sessions
 from fhir_server.supervisor.handover import Dispatcher
+from fhir_server.supervisor.metrics import metrics_folder
 from fhir_server.supervisor.plan import Serving, SupervisorPlan
 from fhir_server.supervisor.sockets import Sockets, listening
 from fhir_server.supervisor.stopping import Stopped, Stopping, signals
@@ -63,7 +63,7 @@ async def _prepared(plan: SupervisorPlan, sockets: Sockets, stack: AsyncExitStac
     if url is None:
         url = (await stack.enter_async_context(running(plan.data_dir, plan.mongod))).url
     database = await stack.enter_async_context(_database(plan, url))
-    metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="fhir-server-metrics-"))
+    metrics = stack.enter_context(metrics_folder())
 
     async def release(worker: str) -> int:
         return await release_sessions(database, worker)
