@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
@@ -67,19 +67,25 @@ async def hl7v2_feed(application: Any, bound: socket, services: Services) -> Asy
         )
         limits = Limits(settings.mllp_message_bytes_max, settings.mllp_connections_max)
         listener = Listener(receiver, limits, log)
-        listening = asyncio.create_task(_listen(receiver, listener, bound))
+        resumed = asyncio.Event()
+        listening = asyncio.create_task(_listen(receiver, listener, bound, resumed))
         try:
             yield
         finally:
             listener.stop()
-            await listening
+            if not resumed.is_set():
+                # It may wait for a database that is away; what is not finished is taken up next time.
+                listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
 
 
-async def _listen(receiver: Receiver, listener: Listener, bound: socket) -> None:
+async def _listen(receiver: Receiver, listener: Listener, bound: socket, resumed: asyncio.Event) -> None:
     """What was not finished when the process ended comes first; senders wait in the socket's queue."""
-    resumed = await receiver.resume()
-    if resumed:
-        log.info("messages_resumed", count=resumed)
+    count = await receiver.resume()
+    resumed.set()
+    if count:
+        log.info("messages_resumed", count=count)
     await listener.serve(bound)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from fhir_server.api.request import Request
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound
+from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
     Batch,
     Create,
@@ -57,8 +57,10 @@ async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
-    request.refuse_header("if-none-match", "If-None-Match on an update is not supported")
-    return Update(_key(steps), await request.content(), request.if_match)
+    if_none_match = request.if_none_match
+    if if_none_match not in (None, "*"):
+        raise Unsupported("If-None-Match of an update can only be *")
+    return Update(_key(steps), await request.content(), request.if_match, if_none_match == "*")
 
 
 async def _delete(request: Request, steps: tuple[str, ...]) -> Interaction:

@@ -125,7 +125,7 @@ def _interaction(entry: Resource, base_url: str) -> Interaction:
     if method == "POST" and len(steps) == 1:
         return Create(_type(steps[0]), _resource(entry))
     if method == "PUT" and len(steps) == 2:
-        return Update(_key(steps), _resource(entry), _if_match(request))
+        return Update(_key(steps), _resource(entry), _if_match(request), _if_absent(request))
     if method == "DELETE" and len(steps) == 2:
         return Delete(_key(steps), _if_match(request))
     raise Invalid("The address is not one for this method", "request.url")
@@ -178,6 +178,15 @@ def _resource(entry: Resource) -> Resource:
 
 def _if_match(request: Resource) -> str | None:
     return _etag(request, "ifMatch")
+
+
+def _if_absent(request: Resource) -> bool:
+    """A PUT that writes only what is new."""
+    if "ifNoneMatch" not in request:
+        return False
+    if request["ifNoneMatch"] != "*":
+        raise Unsupported("`ifNoneMatch` of an update can only be *", "request.ifNoneMatch")
+    return True
 
 
 def _etag(request: Resource, name: str) -> str | None:

@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,6 +43,8 @@ class Prepared:
 
     def in_compartments_of(self, patients: tuple[str, ...]) -> Prepared:
         """The same, also in the compartments of these patients."""
+        if not patients:
+            return self
         together = tuple(dict.fromkeys((*self.entry.patients, *patients)))
         return replace(self, entry=replace(self.entry, patients=together))
 
@@ -67,7 +70,35 @@ def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: 
     size = sum(map(len, parts))
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
-    return Prepared(key, resource, parts, extract(resource, key, base_url=base_url))
+    prepared = Prepared(key, resource, parts, extract(resource, key, base_url=base_url))
+    return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
+
+
+def _patients_within(container: Resource, base_url: str) -> Iterator[str]:
+    """The patients of the resources that a Bundle or Parameters holds, at any depth."""
+    for held in _held(container):
+        key = Key(held["resourceType"], held.get("id", ""))
+        yield from filter(None, extract(held, key, base_url=base_url).patients)
+        yield from _patients_within(held, base_url)
+
+
+def _held(container: Resource) -> Iterator[Resource]:
+    match container["resourceType"]:
+        case "Bundle":
+            parts = container.get("entry", ())
+        case "Parameters":
+            parts = [*_nested(container.get("parameter", ()))]
+        case _:
+            return
+    for part in parts:
+        if "resource" in part:
+            yield part["resource"]
+
+
+def _nested(parameters: Iterable[Resource]) -> Iterator[Resource]:
+    for parameter in parameters:
+        yield parameter
+        yield from _nested(parameter.get("part", ()))
 
 
 def with_identity(resource: Resource, id: str) -> Parts:

@@ -15,6 +15,7 @@ from datetime import datetime
 from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.prepare import Prepared
 from fhir_server.r4.errors import VersionConflict
+from fhir_server.r4.interaction import Update
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version, instant
 from fhir_server.store.unit import Change, Write
@@ -27,22 +28,26 @@ class Fate:
     created: bool = False
 
 
-def update(prepared: Prepared, access: Access, if_match: str | None, fate: Fate) -> Write:
+def update(interaction: Update, prepared: Prepared, access: Access, fate: Fate) -> Write:
     """
     The write of `prepared` over whatever is current when it commits.
 
     Raises Forbidden when the new state is not the caller's to make. The judge raises NotFound
-    when the caller may not see the resource, VersionConflict when `if_match` is not current. Each
-    attempt writes into `fate`.
+    when the caller may not see the resource, VersionConflict when If-Match does not name the
+    current version, or If-None-Match: * meets one. Each attempt writes into `fate`.
     """
     access.require_admitted(prepared.proposed())
 
     def judge(current: Version | None, _now: datetime) -> Change | None:
-        if current is not None:
-            access.require_seen(current)
-        elif access.right.confined:
+        seen = current if current is not None and access.sees(current) else None
+        if seen is None and access.right.confined:
             raise not_known(prepared.key)
-        require_match(prepared.key, current, if_match)
+        # Before it is told that there is something: If-Match answers alike for hidden and absent.
+        require_match(prepared.key, seen, interaction.if_match)
+        if interaction.if_absent and seen is not None and not seen.deleted:
+            raise VersionConflict(f"If-None-Match is *, and {prepared.key} is at version {seen.number}")
+        if seen is not current:
+            raise not_known(prepared.key)
         fate.created = current is None or current.deleted
         if current is not None and _says_the_same(prepared, current):
             return None

@@ -85,21 +85,32 @@ async def run_transaction(
     entries = entries_of(bundle, "transaction", settings.base_url, entries_max=settings.bundle_entries_max)
     writing = [entry for stage in _stages(entries)[:-1] for entry in stage]
     await services.consents.current()
-    planned = await _planned(writing, caller, contact, services)
-    for one in planned:
-        trail.touches(one.trail.patients)
+    planned = await _planned(writing, caller, contact, services, trail)
 
     def records(versions: Sequence[Version], now: datetime) -> list[Record]:
         each = [one.record(version, now) for one, version in zip(planned, versions, strict=True)]
+        concerned()
         return [trail.succeeded(200, now), *each]
 
-    versions = await services.store.commit(Unit([one.write for one in planned], records))
+    def concerned() -> None:
+        for one in planned:
+            trail.touches(one.trail.patients)
+
+    try:
+        versions = await services.store.commit(Unit([one.write for one in planned], records))
+    except FhirError:
+        concerned()
+        raise
     answers: dict[int, Answer | FhirError] = {
         entry.index: one.answer(version)
         for entry, one, version in zip(writing, planned, versions, strict=True)
     }
     for entry in _stages(entries)[-1]:
-        answers[entry.index] = await perform(entry.interaction, caller, contact, services)
+        try:
+            answers[entry.index] = await perform(entry.interaction, caller, contact, services)
+        except FhirError as refusal:
+            # The writes are committed: only this read can still be refused.
+            answers[entry.index] = within(refusal, entry.index)
     return _responses("transaction-response", entries, answers, services)
 
 
@@ -114,8 +125,9 @@ class _Placed:
 
 
 async def _planned(
-    entries: Sequence[Entry], caller: Caller, contact: Contact, services: Services
+    entries: Sequence[Entry], caller: Caller, contact: Contact, services: Services, whole: Trail
 ) -> list[Planned]:
+    """The writes of all entries; `whole`, the Bundle's trail, learns whom they concern."""
     placed = _placed(entries, services)
     prepared = await _prepared(placed, caller, services)
     together = {
@@ -127,8 +139,12 @@ async def _planned(
     for one, ready in zip(placed, prepared, strict=True):
         trail = Trail(one.interaction, caller, contact)
         try:
-            placed_among = None if ready is None else await with_targets_patients(ready, together, services)
             access = admit_write(one.interaction, caller, services)
+            placed_among = ready
+            if ready is not None:
+                whole.touches(ready.entry.patients)
+                placed_among = await with_targets_patients(ready, together, access, caller, services)
+                whole.touches(placed_among.entry.patients)
             planned.append(plan(one.interaction, placed_among, access, trail).in_entry(one.entry.index))
         except FhirError as refusal:
             raise within(refusal, one.entry.index) from refusal

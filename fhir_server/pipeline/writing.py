@@ -8,6 +8,7 @@ twin could not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,7 +22,7 @@ from fhir_server.interactions.prepare import Prepared, parsed, prepare
 from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.trail import Trail
-from fhir_server.r4.errors import FhirError, Invalid, MethodNotAllowed
+from fhir_server.r4.errors import FhirError, Forbidden, Invalid, MethodNotAllowed
 from fhir_server.r4.interaction import Create, Delete, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
@@ -72,7 +73,7 @@ async def run_write(interaction: Writing, caller: Caller, services: Services, tr
     await services.consents.current()
     prepared = prepare_write(interaction, key_for(interaction, services), services)
     if prepared is not None:
-        prepared = await with_targets_patients(prepared, {}, services)
+        prepared = await with_targets_patients(prepared, {}, access, caller, services)
     planned = plan(interaction, prepared, access, trail)
     unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)])
     (version,) = await services.store.commit(unit)
@@ -127,33 +128,62 @@ def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail:
         trail.touches(prepared.entry.patients)
     match interaction:
         case Delete(key=key, if_match=if_match):
-            return Planned(interaction, delete(key, access, if_match), trail, Fate())
-        case Update(if_match=if_match):
+            return Planned(interaction, _trailed(delete(key, access, if_match), trail), trail, Fate())
+        case Update():
             assert prepared is not None, "an update has content"
             fate = Fate()
-            return Planned(interaction, update(prepared, access, if_match, fate), trail, fate)
+            write = _trailed(update(interaction, prepared, access, fate), trail)
+            return Planned(interaction, write, trail, fate)
         case Create():
             assert prepared is not None, "a create has content"
             return Planned(interaction, create(prepared, access), trail, Fate(created=True))
 
 
+def _trailed(write: Write, trail: Trail) -> Write:
+    """The same; whom the current version concerns is known, whatever becomes of the write."""
+    judge = write.judge
+
+    def judged(current: Version | None, now: datetime) -> Change | None:
+        if current is not None:
+            trail.touches(current.entry.patients)
+        return judge(current, now)
+
+    return replace(write, judge=judged)
+
+
 async def with_targets_patients(
-    prepared: Prepared, together: dict[str, tuple[str, ...]], services: Services
+    prepared: Prepared,
+    together: Mapping[str, tuple[str, ...]],
+    access: Access,
+    caller: Caller,
+    services: Services,
 ) -> Prepared:
     """
     A Provenance or Binary belongs where what it is about belongs.
 
     `together` has the patients of resources that are written in the same transaction, by
-    reference; those of others are looked up.
+    reference; those of others are looked up. Raises Forbidden when a person writes about what
+    they cannot see: hidden and absent are refused alike. A system may write before what it is
+    about arrives.
     """
-    references = _followed(prepared.resource)
+    references = [_local(text, services.settings.base_url) for text in _followed(prepared.resource)]
     if not references:
         return prepared
-    elsewhere = [_key(reference) for reference in references if reference not in together]
-    stored = await services.store.currents([key for key in elsewhere if key is not None])
-    patients = [id for reference in references for id in together.get(reference, ())]
+    elsewhere = [key for text in references if text not in together and (key := _key(text)) is not None]
+    stored = await services.store.currents(elsewhere)
+    if access.right.confined or caller.user is not None:
+        _require_all_seen(elsewhere, stored, access, prepared.key.type)
+    patients = [id for text in references for id in together.get(text, ())]
     patients += [id for version in stored.values() for id in version.entry.patients]
-    return prepared.in_compartments_of(tuple(patients)) if patients else prepared
+    patients += [key.id for key in elsewhere if key.type == "Patient"]
+    return prepared.in_compartments_of(tuple(patients))
+
+
+def _require_all_seen(
+    keys: Iterable[Key], stored: Mapping[Key, Version], access: Access, resource_type: str
+) -> None:
+    if not all(key in stored and access.sees(stored[key]) for key in keys):
+        raise Forbidden(f"This {resource_type} is about something that the caller cannot see")
 
 
 def _followed(resource: Resource) -> list[str]:
@@ -167,6 +197,11 @@ def _followed(resource: Resource) -> list[str]:
     return [target["reference"] for target in listed if "reference" in target]
 
 
+def _local(reference: str, base_url: str) -> str:
+    """`Type/id` for an address of ours, whatever its version."""
+    return reference.removeprefix(f"{base_url}/").partition("/_history/")[0]
+
+
 def _key(reference: str) -> Key | None:
     parts = reference.split("/")
-    return Key(parts[0], parts[1]) if len(parts) in (2, 4) and ":" not in parts[0] else None
+    return Key(parts[0], parts[1]) if len(parts) == 2 and ":" not in parts[0] else None  # noqa: PLR2004  Type/id

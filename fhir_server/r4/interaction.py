@@ -48,11 +48,16 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """PUT [type]/[id]; creates when the id is new. `if_match` is a version number as text."""
+    """
+    PUT [type]/[id]; creates when the id is new.
+
+    `if_match` is a version number as text; `if_absent` (If-None-Match: *) writes only what is new.
+    """
 
     key: Key
     content: Content
     if_match: str | None = None
+    if_absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,24 @@ async def test_if_match_guards_an_update(server: Server) -> None:
         assert wrong.status_code == 400
 
 
+async def test_if_none_match_star_writes_only_what_is_new(server: Server) -> None:
+    body, absent = a_patient(id="p1"), {"If-None-Match": "*"}
+    async with server.as_() as client:
+        assert (await client.put("/Patient/p1", json=body, headers=absent)).status_code == 201
+        assert (await client.put("/Patient/p1", json=body, headers=absent)).status_code == 412
+        request = {"method": "PUT", "url": "Patient/p1", "ifNoneMatch": "*"}
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "transaction",
+            "entry": [{"resource": body, "request": request}],
+        }
+        assert (await client.post("/", json=bundle)).status_code == 412
+        other = await client.put("/Patient/p1", json=body, headers={"If-None-Match": 'W/"1"'})
+        assert other.status_code == 501
+        await client.delete("/Patient/p1")
+        assert (await client.put("/Patient/p1", json=body, headers=absent)).status_code == 201
+
+
 async def test_no_update_is_lost_between_many_writers(server: Server) -> None:
     """A counter incremented by read and conditional PUT equals its successes."""
 
