@@ -10,16 +10,17 @@ https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/http.html#history
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
-from fhir_server.pipeline.admission import access_to, admit, all_types, restriction
+from fhir_server.pipeline.admission import access_to, admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
 from fhir_server.pipeline.trail import Trail
-from fhir_server.policy.redaction import redacted
-from fhir_server.r4.errors import Issue, TooCostly
+from fhir_server.policy.redaction import asking_of_shown_members, redacted
+from fhir_server.r4.errors import Forbidden, Issue, TooCostly
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.includes import included
@@ -42,6 +43,7 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.asks_for(query.predicate)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
+    query = _of_shown_members(query, caller)
     after = Position.from_text(query.cursor) if query.cursor is not None else None
 
     async def run(consented: Predicate) -> tuple[_Found, int | None]:
@@ -59,6 +61,19 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     return searchset(settings.base_url, links, matches, includes, _ignored(query), total, now)
 
 
+def _of_shown_members(query: Query, caller: Caller) -> Query:
+    """What is not shown of a Group cannot be asked for either. Raises Forbidden for its order."""
+    if query.types and "Group" not in query.types:
+        return query
+    try:
+        right = right_of(caller, "Group", "s")
+    except Forbidden:
+        return query
+    if right.confined and any(key.parameter == "member" for key in query.order):
+        raise Forbidden("The members of a Group are not all shown to this caller, nor sorted by")
+    return replace(query, predicate=asking_of_shown_members(query.predicate, right))
+
+
 async def run_history(interaction: History, caller: Caller, services: Services, trail: Trail) -> Bundled:
     settings = services.settings
     now = services.clock()
@@ -74,7 +89,7 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
 
     versions, onward = await services.consents.governed(caller, now, run)
     releasing = _Releasing(caller, services, now)
-    shown = releasing.released(versions, tombstones=True)
+    shown = releasing.released(await _still_seen(versions, releasing, services), tombstones=True)
     trail.shows(shown)
     if interaction.id is not None and not shown and after is None:
         await _require_known(interaction, caller, services, trail)
@@ -101,6 +116,11 @@ class _Releasing:
             if access is not None and (tombstones or not version.deleted) and access.sees(version):
                 shown.append(redacted(version, access.right))
         return shown
+
+    def sees(self, version: Version) -> bool:
+        """May the caller know of it?"""
+        access = self._of_type(version.key.type)
+        return access is not None and access.sees(version)
 
     def _of_type(self, resource_type: str) -> Access | None:
         """An included resource needs `s` on its type, or `r`; either reaches what it reaches."""
@@ -143,9 +163,8 @@ async def _included(query: Query, matches: list[Version], services: Services) ->
     keys = included(matches, query.includes)
     limit = services.settings.includes_max
     if len(keys) > limit:
-        raise TooCostly(
-            f"The page includes {len(keys)} resources, the limit is {limit}: ask for fewer matches"
-        )
+        # How many there are is not said: not all of them may be the caller's to know.
+        raise TooCostly(f"The page includes more than {limit} resources: ask for fewer matches")
     stored = await services.store.currents(keys)
     return [stored[key] for key in keys if key in stored]
 
@@ -171,6 +190,18 @@ async def _history_page(
         count=query.count,
     )
     return list(page.versions), page.next
+
+
+async def _still_seen(versions: list[Version], releasing: _Releasing, services: Services) -> list[Version]:
+    """
+    Those whose present state the caller sees, too.
+
+    What was moved to another patient was theirs all along, its older versions with it.
+    """
+    newest = await services.store.currents(
+        {version.key for version in versions if version.key.type != "AuditEvent"}
+    )
+    return [version for version in versions if releasing.sees(newest.get(version.key, version))]
 
 
 async def _require_known(interaction: History, caller: Caller, services: Services, trail: Trail) -> None:

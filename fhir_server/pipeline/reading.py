@@ -42,7 +42,23 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
     else:
         version = await services.store.version(key, number)
     await services.consents.current()
-    return Found(release(version, key, access, trail))
+    shown = release(version, key, access, trail)
+    if key.type != "AuditEvent":
+        await _require_still_seen(key, access, services, trail)
+    return Found(shown)
+
+
+async def _require_still_seen(key: Key, access: Access, services: Services, trail: Trail) -> None:
+    """
+    Raises NotFound unless the caller sees the present state, too.
+
+    What was moved to another patient was theirs all along, its older versions with it.
+    """
+    newest, epoch = await services.store.current(key, tokens=access.needs_tokens)
+    await services.consents.as_of(epoch)
+    if newest is not None:
+        trail.touches(newest.entry.patients)
+        access.require_seen(newest)
 
 
 def release(version: Version | None, key: Key, access: Access, trail: Trail) -> Version:

@@ -204,4 +204,4 @@ def _local(reference: str, base_url: str) -> str:
 
 def _key(reference: str) -> Key | None:
     parts = reference.split("/")
-    return Key(parts[0], parts[1]) if len(parts) == 2 and ":" not in parts[0] else None  # noqa: PLR2004  Type/id
+    return Key(parts[0], parts[1]) if len(parts) == 2 and ":" not in parts[0] else None

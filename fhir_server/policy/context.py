@@ -7,7 +7,12 @@ Who may see what in which clinical context: from a scope's context to a restrict
 * `system/`   everything.
 
 Definitional and directory types (docs/compartments.md) belong to no patient: a confined
-caller may read and search them, and never write them. Several contexts add up.
+caller may read and search them, and never write them. What belongs to others as well they may
+read, and not write: it is not theirs alone. Several contexts add up.
+
+AuditEvents tell whom a request concerned, those too that were refused because the asker may not
+know. So a confined caller sees events that are about their own patient and nobody else; and no
+user reviews their own requests, among which those about a hidden patient would be missing.
 
 https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html, https://hl7.org/fhir/R4/compartmentdefinition.html
 """
@@ -17,18 +22,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_server.r4.compartments import DEFINITIONAL_TYPES, compartment_parameters
+from fhir_server.r4.compartments import CONTAINERS, DEFINITIONAL_TYPES, compartment_parameters
 from fhir_server.search.entry import escape
 from fhir_server.search.predicate import (
     AnyToken,
     Everything,
     Nothing,
     OfPatients,
+    OnlyOfPatients,
     Predicate,
     WithId,
     all_of,
     any_of,
+    none_of,
     of_types,
+    token,
 )
 
 
@@ -66,6 +74,8 @@ def context_is_unconfined(context: Context) -> bool:
 
 def _of_context(context: Context, resource_type: str, *, writes: bool) -> Predicate:
     if context_is_unconfined(context):
+        if resource_type == "AuditEvent" and context.context == "user" and context.user:
+            return none_of(token(f"AuditEvent|agent|{escape(context.user)}"))
         return Everything()
     if context.context == "patient":
         person = f"Patient/{context.patient}" if context.patient else ""
@@ -75,9 +85,24 @@ def _of_context(context: Context, resource_type: str, *, writes: bool) -> Predic
         return Nothing()
     if resource_type in DEFINITIONAL_TYPES:
         return Nothing() if writes else Everything()
+    if resource_type in CONTAINERS:
+        return Nothing()
     if person.startswith("Patient/"):
-        return OfPatients(frozenset((person.removeprefix("Patient/"),)))
-    return _related_person(person, resource_type)
+        return _own(person.removeprefix("Patient/"), resource_type, writes=writes)
+    reached = _related_person(person, resource_type)
+    # As part of a record it is written only for the patient of the launch context.
+    launched = frozenset((context.patient,)) if context.patient else frozenset[str]()
+    return all_of(reached, OnlyOfPatients(launched)) if writes else reached
+
+
+def _own(patient: str, resource_type: str, *, writes: bool) -> Predicate:
+    """The compartment of a patient; to be written, nobody else's as well."""
+    own = frozenset((patient,))
+    if resource_type == "AuditEvent":
+        return all_of(
+            token(f"AuditEvent|entity|Patient/{escape(patient)}"), OfPatients(own), OnlyOfPatients(own)
+        )
+    return all_of(OfPatients(own), OnlyOfPatients(own)) if writes else OfPatients(own)
 
 
 def _related_person(person: str, resource_type: str) -> Predicate:

@@ -2,20 +2,33 @@
 What is taken out of a resource before it leaves.
 
 A Group is in the compartment of each of its members, but only as far as that member: a
-confined caller sees the Group without the others.
+confined caller sees the Group without the others, and can ask for none of them. An AuditEvent
+about a patient quotes the query that found them, which may name others: it is left out.
 
-https://hl7.org/fhir/R4/group.html
+https://hl7.org/fhir/R4/group.html, https://hl7.org/fhir/R4/auditevent.html
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text
-from fhir_server.search.predicate import OfPatients, Or, Predicate
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Not,
+    Nothing,
+    OfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    all_of,
+    any_of,
+    none_of,
+)
 from fhir_server.search.version import Version
 
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
@@ -23,24 +36,66 @@ SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValu
 
 def redacted(version: Version, right: Right) -> Version:
     """`version` with what this right does not reach taken out."""
-    if version.key.type != "Group" or not right.confined or version.body is None:
+    if not right.confined or version.body is None:
         return version
-    visible = frozenset(f"Patient/{id}" for id in _patients(right.predicate))
-    return replace(version, body=to_text(_group_of(from_text(version.body), visible)))
+    match version.key.type:
+        case "Group":
+            visible = frozenset(f"Patient/{id}" for id in _patients(right.predicate))
+            told = _group_of(from_text(version.body), visible)
+        case "AuditEvent":
+            told = _without_query(from_text(version.body))
+        case _:
+            return version
+    return replace(version, body=to_text(told))
+
+
+def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
+    """`predicate`, asking of a Group's members only for those that this right shows."""
+    if not right.confined:
+        return predicate
+    own = frozenset(f"{_MEMBER}|Patient/{id}" for id in _patients(right.predicate))
+    return _asking(predicate, own)
+
+
+def _asking(predicate: Predicate, own: frozenset[str]) -> Predicate:
+    match predicate:
+        case AnyToken(values=values):
+            askable = frozenset(value for value in values if not value.startswith(_MEMBER) or value in own)
+            return AnyToken(askable) if askable else Nothing()
+        case TokenPrefix(prefix=prefix) if prefix.startswith(_MEMBER):
+            return AnyToken(own) if own and prefix == f"{_MEMBER}|" else Nothing()
+        case And(parts=parts):
+            return all_of(*(_asking(part, own) for part in parts))
+        case Or(parts=parts):
+            return any_of(*(_asking(part, own) for part in parts))
+        case Not(part=part):
+            return none_of(_asking(part, own))
+        case _:
+            return predicate
+
+
+def _without_query(event: Resource) -> Resource:
+    entities = [entity for entity in event.get("entity", ()) if "query" not in entity]
+    if len(entities) == len(event.get("entity", ())):
+        return event
+    return _subsetted({**event, "entity": entities})
 
 
 def _group_of(group: Resource, visible: frozenset[str]) -> Resource:
-    told: dict[str, Any] = {name: value for name, value in group.items() if name not in ("quantity", "text")}
+    told: dict[str, Any] = {name: value for name, value in group.items() if name not in _OF_ALL_MEMBERS}
     members = [
         member for member in group.get("member", ()) if member.get("entity", {}).get("reference") in visible
     ]
     told.pop("member", None)
     if members:
         told["member"] = members
-    meta = dict(group["meta"])
+    return _subsetted(told)
+
+
+def _subsetted(resource: Resource) -> Resource:
+    meta = dict(resource["meta"])
     meta["tag"] = [*meta.get("tag", ()), SUBSETTED]
-    told["meta"] = meta
-    return told
+    return {**resource, "meta": meta}
 
 
 def _patients(predicate: Predicate) -> Iterator[str]:
@@ -52,3 +107,7 @@ def _patients(predicate: Predicate) -> Iterator[str]:
                 yield from _patients(part)
         case _:
             return
+
+
+_MEMBER: Final = "Group|member"
+_OF_ALL_MEMBERS: Final = frozenset(("quantity", "text", "contained"))

@@ -7,10 +7,12 @@ Patient compartment as this server confines callers to it, which differs on purp
 * `Patient.link` leads to another patient, so it puts nothing into a compartment;
 * who performed something (`performer`) or said it (`source`) is not whom it is about: these
   two parameters alone put nothing into a compartment;
-* Device and Task, which R4 leaves out, follow `patient` and `for`;
+* Device, Task, Contract and GuidanceResponse, which R4 leaves out, follow their patient;
 * a Group is in the compartment of each member, as far as that member;
 * Provenance also follows its target, Binary its securityContext: what those are is not in
   the resource itself, so both are resolved where it is written;
+* Bundle and Parameters belong to everybody whom the resources in them belong to, so that each
+  one's consents are asked; a confined caller sees none of them;
 * definitional and directory types describe no patient: they are in no compartment, and open
   to whoever has a scope that names them.
 
@@ -32,11 +34,16 @@ from fhir_server.r4.definitions import SearchParameter, definitions
 
 SPECIAL_TYPES: Final[Mapping[str, str]] = {
     "Binary": "as its `securityContext`: in the compartments of what that refers to",
+    "Bundle": "as the resources in it, for consent alone: hidden from a confined caller",
     "Group": "by `member`, and only as far as that member: the others are not shown",
+    "Parameters": "as the resources in it, for consent alone: hidden from a confined caller",
     "Patient": "itself, by its id; never by `link`",
     "Provenance": "by `patient`, and in the compartments of each `target`",
 }
 """Types whose rule is more than a list of parameters."""
+
+CONTAINERS: Final = frozenset(("Bundle", "Parameters"))
+"""Types that hold whole resources, of one patient or of several."""
 
 DEFINITIONAL_TYPES: Final = frozenset(
     (
@@ -110,13 +117,15 @@ DEFINITIONAL_TYPES: Final = frozenset(
 Types that say what kinds of things there are and who gives care.
 
 Operational types stay out even when they name no patient: what they carry or point to may
-be somebody's (Bundle, Contract, DeviceMetric, Linkage, MessageHeader, Parameters,
+be somebody's (Bundle, DeviceMetric, Linkage, MessageHeader, Parameters,
 PaymentNotice, Slot, Subscription, TestReport, VerificationResult ...).
 """
 
 _EXCEPT: Final = frozenset(("link", "performer", "source"))
 _BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "Contract": ("patient",),
     "Device": ("patient",),
+    "GuidanceResponse": ("patient",),
     "Task": ("patient", "subject"),
 }
 _ITSELF: Final = "{def}"
