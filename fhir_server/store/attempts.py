@@ -20,7 +20,6 @@ from datetime import datetime
 from random import Random
 from typing import Final, TypeVar
 
-import pymongo
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
@@ -100,19 +99,18 @@ class Attempts:
 
     async def _attempt(self, units: Sequence[Unit], until: float, *, again: bool) -> list[Outcome]:
         """Raises what the driver raises as long as nothing has been committed."""
-        with pymongo.timeout(max(until - _now(), PAUSE_SECONDS_MIN)):
-            async with self._shards.borrow() as chain, self._database.transaction() as session:
-                keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
-                currents = await self._currents(session, keys)
-                plan = self._planner.plan(units, currents, self._clock())
-                if plan.is_empty:
-                    return plan.outcomes
-                links = chain.links(plan.records)
-                await self._write(session, plan, links)
-                if (error := await self._commit(session, until)) is not None:
-                    return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
-                chain.ends_with(links)
+        async with self._shards.borrow() as chain, self._database.transaction(until - _now()) as session:
+            keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
+            currents = await self._currents(session, keys)
+            plan = self._planner.plan(units, currents, self._clock())
+            if plan.is_empty:
                 return plan.outcomes
+            links = chain.links(plan.records)
+            await self._write(session, plan, links)
+            if (error := await self._commit(session, until)) is not None:
+                return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
+            chain.ends_with(links)
+            return plan.outcomes
 
     async def _currents(self, session: AsyncClientSession, keys: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}

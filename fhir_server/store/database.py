@@ -34,7 +34,6 @@ SERVER_VERSION_MIN: Final = (6, 0)
 LOCK_SECONDS: Final = 600
 LOCK_POLL_SECONDS: Final = 0.05
 
-DURABLE: Final = WriteConcern("majority", j=True)
 MAJORITY: Final = ReadConcern("majority")
 SNAPSHOT: Final = ReadConcern("snapshot")
 
@@ -72,7 +71,9 @@ class Database:
                 database = client.get_database(
                     name,
                     read_preference=ReadPreference.PRIMARY,
-                    write_concern=DURABLE,
+                    write_concern=WriteConcern(
+                        "majority", j=True, wtimeout=limits.operation_milliseconds_max
+                    ),
                     read_concern=MAJORITY,
                 )
                 await _set_up(database, app_name)
@@ -82,10 +83,15 @@ class Database:
         return cls(client, *(database[collection] for collection in _INDEXES))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncClientSession]:
+    async def transaction(self, seconds: float) -> AsyncIterator[AsyncClientSession]:
         """A session with a transaction that has begun; aborted unless it was committed within."""
         async with self.client.start_session() as session:
-            await session.start_transaction(SNAPSHOT, DURABLE, ReadPreference.PRIMARY)
+            await session.start_transaction(
+                SNAPSHOT,
+                self.resources.write_concern,
+                ReadPreference.PRIMARY,
+                max_commit_time_ms=max(1, int(seconds * 1000)),
+            )
             yield session
 
     async def close(self) -> None:
@@ -98,8 +104,11 @@ def _client(url: str, app_name: str, limits: StoreLimits) -> AsyncMongoClient[Do
             url,
             appname=app_name,
             maxPoolSize=limits.connections_max,
-            timeoutMS=int(limits.operation_seconds_max * 1000),
-            serverSelectionTimeoutMS=int(limits.operation_seconds_max * 1000),
+            # Each query carries its own limit, which the server keeps and explains; these are for a
+            # server that does not answer. `timeoutMS` would hang up at the moment the server explains.
+            serverSelectionTimeoutMS=limits.operation_milliseconds_max,
+            connectTimeoutMS=limits.operation_milliseconds_max,
+            socketTimeoutMS=limits.operation_milliseconds_max + limits.search_milliseconds_max,
             retryReads=True,
             retryWrites=True,
         )
@@ -176,7 +185,7 @@ def _index(*fields: str, **options: Any) -> IndexModel:
 _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "resources": [
         _index("tok", "seq"),
-        _index("pt", "tok", "-d", "seq", partialFilterExpression={"pt": {"$exists": True}}),
+        _index("pt", "tok", "-d", "seq"),
         _index("rng.p", "rng.lo", "rng.hi", sparse=True),
         _index("ty", "t", "seq"),
         _index("t", "seq"),

@@ -26,18 +26,27 @@ from fhir_server.r4.errors import FhirError, TooCostly, TooLarge, Unavailable
 
 
 @contextmanager
-def translated(*, costly: bool = False) -> Iterator[None]:
-    """Raises a FhirError for what the driver raises; `costly` when the question is the caller's."""
+def translated() -> Iterator[None]:
+    """Raises a FhirError for what the driver raises."""
     try:
         yield
     except PyMongoError as error:
-        raise refusal(error, costly=costly) from error
+        raise refusal(error) from error
 
 
-def refusal(error: PyMongoError, *, costly: bool = False) -> FhirError:
+@contextmanager
+def costly() -> Iterator[None]:
+    """The same around the caller's own question: when its time is over, it was too much."""
+    try:
+        yield
+    except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code in _OUT_OF_BOUNDS:
+            raise TooCostly("The search took longer than this server allows; narrow it") from error
+        raise refusal(error) from error
+
+
+def refusal(error: PyMongoError) -> FhirError:
     """`error` as what the client is told."""
-    if costly and isinstance(error, OperationFailure) and error.code in _OUT_OF_BOUNDS:
-        return TooCostly("The search took longer than this server allows; narrow it")
     if isinstance(error, DocumentTooLarge) or getattr(error, "code", None) in _TOO_LARGE:
         return TooLarge("The resource and its index are larger than a document of the database can be")
     return Unavailable("The database did not answer in time, or is away; send the request again")

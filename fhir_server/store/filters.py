@@ -174,6 +174,9 @@ def _of_patients(ids: frozenset[str], types: frozenset[str] | None) -> Document:
     alone = any_of("pt", ids)
     if types is not None and types <= single_patient_types():
         return alone
+    if types is not None:
+        # It is asked for elsewhere, too; here it bounds the scan of the patient's index.
+        alone = {"$and": [alone, any_of("tok", types)]}
     return {"$or": [alone, any_of("tok", [PATIENT_PREFIX + id for id in ids])]}
 
 

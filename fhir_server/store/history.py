@@ -13,14 +13,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-import pymongo
-
 from fhir_server.r4.errors import Invalid
 from fhir_server.search.predicate import Predicate
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import Document, milliseconds, version
-from fhir_server.store.faults import translated
+from fhir_server.store.faults import costly
 from fhir_server.store.filters import between, to_history_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import Page, fetched
@@ -63,7 +61,7 @@ class History:
                 raise Invalid("The page link is not one of a history")
             conditions.append(keyset("t", "seq", after, -1))
         current, superseded = _scopes(type, id)
-        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+        with costly():
             some = await self._found(self._resources, [current, *conditions], count + 1)
             older = await self._found(self._history, [superseded, *conditions, *ended], count + 1)
             together, cut = _together(some, older)
@@ -76,7 +74,13 @@ class History:
         )
 
     async def _found(self, collection: Collection, where: list[Document], wanted: int) -> _Found:
-        cursor = collection.find({"$and": where}, sort=_NEWEST_FIRST, limit=wanted, batch_size=wanted)
+        cursor = collection.find(
+            {"$and": where},
+            sort=_NEWEST_FIRST,
+            limit=wanted,
+            batch_size=wanted,
+            max_time_ms=self._limits.search_milliseconds_max,
+        )
         return await fetched(cursor, self._limits.page_bytes_max)
 
 

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pymongo
 from pymongo.errors import PyMongoError
 
 from audit.chain import Link
@@ -24,7 +23,7 @@ from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.search.predicate import Predicate
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, milliseconds
-from fhir_server.store.faults import inserted_before, is_duplicate, refusal, translated
+from fhir_server.store.faults import costly, inserted_before, is_duplicate, refusal, translated
 from fhir_server.store.grouping import Group
 from fhir_server.store.ledger_filter import to_ledger_filter
 from fhir_server.store.limits import StoreLimits
@@ -116,9 +115,13 @@ class Ledger:
         where = to_ledger_filter(predicate)
         if after is not None:
             where = {"$and": [where, keyset("t", "_id", after, direction)]}
-        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+        with costly():
             found = await self._ledger.find(
-                where, _LINK, sort=[("t", direction), ("_id", direction)], limit=count + 1
+                where,
+                _LINK,
+                sort=[("t", direction), ("_id", direction)],
+                limit=count + 1,
+                max_time_ms=self._limits.search_milliseconds_max,
             ).to_list()
         more = len(found) > count
         shown = found[:count]

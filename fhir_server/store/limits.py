@@ -10,11 +10,11 @@ class StoreLimits:
     """
     The bounds of a Store; the defaults serve one process of several on one machine.
 
-    `operation_seconds_max` bounds each call of the driver, its retries included; searches and
-    histories have `search_seconds_max`, the commit of a group `commit_seconds_max`, and one unit
-    that is too large for a group `transaction_seconds_max` (below MongoDB's
-    transactionLifetimeLimitSeconds, 60 by default). A unit with more writes or bytes than
-    `group_unit_writes_max` and `group_unit_bytes_max` is such a unit.
+    `operation_seconds_max` bounds each call of the driver, and how long one waits for a server
+    that is away; searches and histories have `search_seconds_max`, the commit of a group
+    `commit_seconds_max`, and one unit that is too large for a group `transaction_seconds_max`
+    (below MongoDB's transactionLifetimeLimitSeconds, 60 by default). A unit with more writes or
+    bytes than `group_unit_writes_max` and `group_unit_bytes_max` is such a unit.
     """
 
     operation_seconds_max: float = 10.0
@@ -40,3 +40,13 @@ class StoreLimits:
     lease_seconds: float = 30.0
     page_bytes_max: int = 64_000_000
     sort_matches_max: int = 10_000
+
+    @property
+    def operation_milliseconds_max(self) -> int:
+        """As the driver takes it."""
+        return max(1, int(self.operation_seconds_max * 1000))
+
+    @property
+    def search_milliseconds_max(self) -> int:
+        """As the server takes it: whole milliseconds, never 0, which would be no limit."""
+        return max(1, int(self.search_seconds_max * 1000))

@@ -58,7 +58,11 @@ class Reader:
         found: dict[Key, Version] = {}
         with translated():
             for start in range(0, len(ids), size):
-                cursor = self._resources.find({"_id": {"$in": ids[start : start + size]}}, batch_size=size)
+                cursor = self._resources.find(
+                    {"_id": {"$in": ids[start : start + size]}},
+                    batch_size=size,
+                    max_time_ms=self._limits.operation_milliseconds_max,
+                )
                 documents = await cursor.to_list()
                 await put_back(self._bodies, documents)
                 found.update({new.key: new for new in map(version, documents)})
@@ -97,7 +101,10 @@ class Reader:
             try:
                 # One batch: there is no second round trip for a large group.
                 cursor = collection.find(
-                    {"_id": {"$in": list(distinct)}}, projection, batch_size=len(distinct) + 1
+                    {"_id": {"$in": list(distinct)}},
+                    projection,
+                    batch_size=len(distinct) + 1,
+                    max_time_ms=self._limits.operation_milliseconds_max,
                 )
                 found = await cursor.to_list()
             except PyMongoError as error:

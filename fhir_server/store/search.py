@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import pymongo
-
 from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
@@ -28,7 +26,7 @@ from fhir_server.search.version import Version
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, key_of, milliseconds, version
-from fhir_server.store.faults import translated
+from fhir_server.store.faults import costly
 from fhir_server.store.filters import any_of, to_filter, to_superseded_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
@@ -57,6 +55,7 @@ class Search:
         self._bodies = database.bodies
         self._limits = limits
         self._clock = clock
+        self._milliseconds_max = limits.search_milliseconds_max
 
     async def page(
         self,
@@ -80,7 +79,7 @@ class Search:
         as_of = after.as_of if after is not None else None
         if as_of is None and (indexed is None or indexed.changes):
             as_of = milliseconds(self._clock())
-        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
+        with costly():
             if indexed is None:
                 return await self._sorted_page(question, order, after, as_of, count, projection)
             return await self._indexed_page(question, indexed, after, as_of, count, projection)
@@ -88,8 +87,8 @@ class Search:
     async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
         """How many living resources of `types` it is true of, exactly."""
         where = _question(predicate, types, None).current
-        with translated(costly=True), pymongo.timeout(self._limits.search_seconds_max):
-            return await self._resources.count_documents(where)
+        with costly():
+            return await self._resources.count_documents(where, maxTimeMS=self._milliseconds_max)
 
     async def _indexed_page(
         self,
@@ -120,7 +119,12 @@ class Search:
     ) -> tuple[list[Document], bool]:
         """Up to `wanted` documents; fewer, and True, when they would weigh too much."""
         cursor = self._resources.find(
-            {"$and": list(where)}, projection, sort=order.sort, limit=wanted, batch_size=wanted
+            {"$and": list(where)},
+            projection,
+            sort=order.sort,
+            limit=wanted,
+            batch_size=wanted,
+            max_time_ms=self._milliseconds_max,
         )
         return await fetched(cursor, self._limits.page_bytes_max)
 
@@ -143,6 +147,7 @@ class Search:
             {"d": 1, "t": 1, "seq": 1},
             sort=order.sort,
             limit=wanted,
+            max_time_ms=self._milliseconds_max,
         ).to_list()
         together = current + [fields for fields in superseded if fields["seq"] not in known]
         together.sort(key=order.precedes)
@@ -194,7 +199,13 @@ class Search:
             asked.append((self._history, [question.superseded, *_superseded_after(as_of)]))
         most = self._limits.sort_matches_max
         for collection, where in asked:
-            cursor = collection.find({"$and": where}, {"body": 0}, limit=most + 1, batch_size=_CHUNK)
+            cursor = collection.find(
+                {"$and": where},
+                {"body": 0},
+                limit=most + 1,
+                batch_size=_CHUNK,
+                max_time_ms=self._milliseconds_max,
+            )
             async with cursor:
                 async for fields in cursor:
                     rows.setdefault(fields["seq"], row(fields, order))
@@ -210,7 +221,7 @@ class Search:
     ) -> dict[str, Document]:
         """Those of `keys` that match now."""
         where = {"$and": [{"_id": {"$in": list(keys)}}, question.current]}
-        found = await self._resources.find(where, projection).to_list()
+        found = await self._resources.find(where, projection, max_time_ms=self._milliseconds_max).to_list()
         return {fields["_id"]: fields for fields in found}
 
 

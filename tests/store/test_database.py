@@ -76,7 +76,7 @@ async def test_an_address_that_cannot_be_read_is_refused_and_an_absent_server_is
     with pytest.raises(Unsuitable, match="cannot be read"):
         await opened("postgresql://localhost/")
     with pytest.raises(Unavailable):
-        await opened("mongodb://127.0.0.1:9/", limits=QUICK)
+        await opened("mongodb://%2Fnowhere%2Fmongod.sock/", limits=QUICK)
 
 
 async def test_small_documents_are_shared_and_inserted_by_one_alone(open_store: OpenStore) -> None:
