@@ -1,0 +1,1 @@
+"""What happened: records, the chain they are linked in, and the AuditEvents they are seen as."""

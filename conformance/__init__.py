@@ -1,0 +1,1 @@
+"""Proof of what we claim; it asks over HTTP, whatever the server."""

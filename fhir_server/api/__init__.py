@@ -1,0 +1,1 @@
+"""HTTP: routes, requests, responses, and the pages around them; the home of FastAPI."""

@@ -1,0 +1,1 @@
+"""What an operator can call: one file for each command of fhir-server."""

@@ -1,0 +1,1 @@
+"""FHIR R4 itself: data and rules without I/O. Everybody imports it; it imports nothing of ours."""

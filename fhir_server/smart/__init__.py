@@ -1,0 +1,1 @@
+"""SMART on FHIR: tokens, scopes, and who is asking; the home of joserfc."""
