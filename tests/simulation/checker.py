@@ -113,6 +113,12 @@ def each_record_has_its_version(trial: Trial) -> Iterator[str]:
                 yield f"{record.request_id}: recorded to have left {seen}, which is not there"
             elif not version.deleted and not _is_by(record, version, trial):
                 yield f"{record.request_id}: recorded to have left {seen}, which is of another"
+    for record in trial.evidence.records:
+        if record.interaction not in WRITES or record.outcome == "success":
+            continue
+        for target in record.targets:
+            if target.version and trial.evidence.find(target.reference, target.version) is None:
+                yield f"{record.request_id}: its failure names {target}, which is not there"
 
 
 def acknowledged_writes_are_there_once(trial: Trial) -> Iterator[str]:

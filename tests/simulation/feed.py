@@ -1,7 +1,8 @@
 """
-A sender of HL7 v2 over MLLP that knows its trade: in order, and again until it is answered AA.
+A sender of HL7 v2 over MLLP that knows its trade: in order, and again until it is answered.
 
-Each patient is admitted (A01), then changed (A08); the family name says by which message.
+Each patient is admitted (A01), then changed twice (A08); the family name says by which message.
+The second of three asks for an acceptance alone (MSH-15 AL, MSH-16 NE) and is content with CA.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ ANSWER_SECONDS_MAX: Final = 60.0
 ANSWER_BYTES_MAX: Final = 1 << 16
 READ_BYTES: Final = 1 << 16
 MESSAGES_OF_A_PATIENT: Final = 3
-ACCEPTED: Final = "AA"
+ENHANCED: Final = 1
+"""Which of the messages of a patient."""
 SENT: Final = "20260102030405"
 
 
@@ -31,6 +33,7 @@ class Message:
     control_id: str
     patient: str
     event: str
+    enhanced: bool = False
     answers: list[str | None] = field(default_factory=list)
 
     @property
@@ -39,10 +42,18 @@ class Message:
         return f"Named-{self.control_id}"
 
     @property
+    def wanted(self) -> str:
+        """The answer with which it is the server's."""
+        return "CA" if self.enhanced else "AA"
+
+    @property
     def content(self) -> bytes:
+        """As it goes into a frame."""
+        asked = "|||AL|NE" if self.enhanced else ""
+        kind = f"ADT^{self.event}^ADT_A01|{self.control_id}|P|2.5.1{asked}"
         return "\r".join(
             [
-                f"MSH|^~\\&|ADT|HOSPITAL|FHIR|SERVER|{SENT}||ADT^{self.event}^ADT_A01|{self.control_id}|P|2.5.1",
+                f"MSH|^~\\&|ADT|HOSPITAL|FHIR|SERVER|{SENT}||{kind}",
                 f"EVN|{self.event}|{SENT}",
                 f"PID|1||{self.patient}^^^HOSPITAL^MR||{self.family}^Erika||19700330|F",
                 f"PV1|1|I|WARD^1^A|||||||||||||||||V-{self.patient}^^^HOSPITAL^VN",
@@ -62,21 +73,27 @@ class Sender:
         self.messages: list[Message] = []
 
     async def run(self, ended: asyncio.Event) -> None:
-        """One message after the other until `ended`; the last one until it is answered AA."""
-        while not ended.is_set():
-            number = len(self.messages)
-            patient = f"{self._name}{number // MESSAGES_OF_A_PATIENT}"
-            event = "A01" if number % MESSAGES_OF_A_PATIENT == 0 else "A08"
-            message = Message(f"{self._name}{number}", patient, event)
+        """
+        One message after the other until `ended`, and then until the last one is answered AA: what
+        was answered CA before is stored by then.
+        """
+        while not ended.is_set() or self.messages[-1].enhanced:
+            patient, place = divmod(len(self.messages), MESSAGES_OF_A_PATIENT)
+            message = Message(
+                control_id=f"{self._name}{len(self.messages)}",
+                patient=f"{self._name}p{patient}",
+                event="A01" if place == 0 else "A08",
+                enhanced=place == ENHANCED,
+            )
             self.messages.append(message)
             await self.accepted(message)
         self.hang_up()
 
     async def accepted(self, message: Message) -> None:
-        """Sends it until it is answered AA."""
+        """Sends it until it is the server's."""
         while True:
             message.answers.append(await self._answer(message))
-            if message.answers[-1] == ACCEPTED:
+            if message.answers[-1] == message.wanted:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -109,7 +126,7 @@ class Sender:
 
 
 def feed_flaws(messages: Sequence[Message], evidence: Evidence) -> Iterator[str]:
-    """Each message that was answered AA is stored, once, in the order of its sender."""
+    """Each message that was accepted is stored, once, in the order of its sender."""
     keys = _keys_by_number(evidence)
     provenances = _provenances_by_target(evidence)
     by_patient: dict[str, list[Message]] = defaultdict(list)
@@ -118,7 +135,7 @@ def feed_flaws(messages: Sequence[Message], evidence: Evidence) -> Iterator[str]
     for number, some in by_patient.items():
         found = keys.get(number, [])
         if len(found) != 1:
-            yield f"{number}: answered AA, its Patients are {found}"
+            yield f"{number}: accepted, its Patients are {found}"
             continue
         [key] = found
         versions = evidence.versions[key]
@@ -126,7 +143,7 @@ def feed_flaws(messages: Sequence[Message], evidence: Evidence) -> Iterator[str]
         if names != [message.family for message in some]:
             yield f"{number}: {key} was named {names} by {[message.control_id for message in some]}"
         if provenances[key] != len(some):
-            yield f"{number}: {len(some)} messages answered AA left {provenances[key]} Provenances"
+            yield f"{number}: {len(some)} messages accepted left {provenances[key]} Provenances"
 
 
 def _keys_by_number(evidence: Evidence) -> dict[str, list[str]]:

@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 MARKS: Final = "urn:example:simulation"
 """The system of the identifiers that are marks."""
 
+WRITES_TOLD_MAX: Final = 8
+
 
 class Fate(Enum):
     """What its client knows of an attempt."""
@@ -74,7 +76,9 @@ class Attempt:
 
     def __str__(self) -> str:
         asked = [f"read {self.reads}"] if self.reads else [_told(write) for write in self.writes]
-        seen = ", ".join(f"{one.key} version {one.number}" for one in self.seen)
+        if len(asked) > WRITES_TOLD_MAX:
+            asked[WRITES_TOLD_MAX // 2 : -WRITES_TOLD_MAX // 2] = ["..."]
+        seen = ", ".join(f"{one.key} version {one.number}" for one in self.seen[:WRITES_TOLD_MAX])
         return (
             f"{self.name} [{self.sent}..{self.answered or '?'}] {'transaction: ' if self.bundle else ''}"
             f"{'; '.join(asked)} -> {self.fate.value} {self.status or 'no answer'}"

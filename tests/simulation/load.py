@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import httpx
 
+from fhir_server.store.limits import StoreLimits
 from tests.simulation.journal import MARKS, Attempt, Journal, Seen, Write, mark_of
 
 SHARED: Final = 6
 OWN: Final = 4
+MANY: Final = StoreLimits().group_unit_writes_max + 10
 PAUSE_SECONDS: Final = 0.05
 """After an answer that did not come, so that a server that is away is not run against."""
 
@@ -73,16 +75,20 @@ class Client:
             await self._write(Write("DELETE", "Observation", own))
 
     async def transact(self) -> None:
-        """Two resources that refer to each other, two that are there, and perhaps a deletion."""
+        """
+        Resources that refer to each other, two that are there, and perhaps a deletion: now and then
+        so many that they do not share a database transaction with anybody.
+        """
         new = f"urn:uuid:{self._random.getrandbits(128):032x}"
+        count = MANY if self._random.random() < 0.1 else 1
         writes = [
             Write("POST", "Patient", None, self._patient()),
-            Write("POST", "Observation", None, self._observation(new)),
+            *(Write("POST", "Observation", None, self._observation(new)) for _ in range(count)),
             self._put_shared(),
             self._put_own(),
         ]
         own = self._own_written()
-        if own is not None and own != writes[3].id:
+        if own is not None and own != writes[-1].id:
             writes.append(Write("DELETE", "Observation", own))
         attempt = self._journal.begin(writes=tuple(writes), bundle=True)
         entries = [_entry(write, new if number == 0 else None) for number, write in enumerate(writes)]

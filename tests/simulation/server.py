@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from random import Random
@@ -21,13 +22,16 @@ from typing import Any, Final
 
 import httpx
 
+from fhir_server.store.embedded import joined
+from fhir_server.store.store import Store
 from tests.processes.served import children, command_of, gone, is_alive
 
 WORKERS: Final = 2
-START_SECONDS_MAX: Final = 60.0
+START_SECONDS_MAX: Final = 30.0
 STOP_SECONDS_MAX: Final = 60.0
 ANSWER_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.02
+ORPHANS: Final = "the kernel ends what the supervisor started"
 COMMAND: Final = str(Path(sys.executable).with_name("fhir-server"))
 
 
@@ -39,6 +43,7 @@ class Victim(Enum):
     SUPERVISOR = "the supervisor"
     WORKER_AND_MONGOD = "one worker and mongod"
     EVERYTHING = "everything"
+    NOBODY = "nobody, it was told to stop"
 
 
 class Serving:
@@ -72,6 +77,27 @@ class Serving:
 
     async def start(self) -> None:
         """Serves on return, all workers of it. A folder that does not open fails with the log's end."""
+        process, begin = await self._spawn()
+        for _ in range(round(START_SECONDS_MAX / POLL_SECONDS)):
+            if any(event["event"] == "serving" for event in self.events(begin)):
+                return
+            if process.returncode is not None:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        raise AssertionError(f"It does not serve:\n{self._log.read_text()[begin:][-3000:]}")
+
+    async def start_and_kill(self, seconds: float) -> None:
+        """Killed `seconds` into its start, wherever that is."""
+        process, begin = await self._spawn()
+        await asyncio.sleep(seconds)
+        assert process.returncode is None, self._log.read_text()[begin:][-3000:]
+        started = [*self.workers, *self.mongod]
+        process.kill()
+        await process.wait()
+        assert await gone(started), ORPHANS
+
+    async def _spawn(self) -> tuple[asyncio.subprocess.Process, int]:
+        """The process, and where its lines begin in the log."""
         with self._log.open("ab") as log:
             begin = log.tell()
             self._process = process = await asyncio.create_subprocess_exec(
@@ -81,13 +107,7 @@ class Serving:
                 stderr=log,
             )
         self._pids.add(process.pid)
-        for _ in range(round(START_SECONDS_MAX / POLL_SECONDS)):
-            if any(event["event"] == "serving" for event in self.events(begin)):
-                return
-            if process.returncode is not None:
-                break
-            await asyncio.sleep(POLL_SECONDS)
-        raise AssertionError(f"It does not serve:\n{self._log.read_text()[begin:][-3000:]}")
+        return process, begin
 
     async def kill(self, victim: Victim, random: Random) -> None:
         """SIGKILL. When it was the supervisor, the rest of its processes must go by themselves."""
@@ -96,6 +116,9 @@ class Serving:
         self._pids |= {*workers, *mongod}
         one = random.sample(workers, min(1, len(workers)))
         match victim:
+            case Victim.NOBODY:
+                await self.stop()
+                return
             case Victim.WORKER:
                 killed = one
             case Victim.MONGOD:
@@ -112,7 +135,7 @@ class Serving:
                 os.kill(pid, signal.SIGKILL)
         if self._process.pid in killed:
             await self._process.wait()
-            assert await gone([*workers, *mongod]), "the kernel ends what the supervisor started"
+            assert await gone([*workers, *mongod]), ORPHANS
 
     async def stop(self) -> None:
         """SIGTERM: it ends in order, and no process is left of any of its lives."""
@@ -170,6 +193,18 @@ class Serving:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         ) as client:
             yield client
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[Store]:
+        """The store itself, to look behind the API."""
+        async with joined(self.data_dir, command="pytest") as url:
+            store = await Store.open(
+                url, clock=lambda: datetime.now(UTC), random=Random(0), app_name="pytest"
+            )
+            try:
+                yield store
+            finally:
+                await store.close()
 
     def _children(self, named: str) -> list[int]:
         assert self._process is not None

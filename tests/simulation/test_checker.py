@@ -130,6 +130,11 @@ def _record_a_write_that_is_not_there(story: Story) -> None:
     story.records.append(_record(attempt, "create", Seen("Patient/9", 1)))
 
 
+def _fail_with_a_version_that_is_not_there(story: Story) -> None:
+    record = _record(story.journal.attempts[-1], "create", Seen("Patient/9", 1))
+    story.records.append(replace(record, outcome="failed", status=503))
+
+
 def _keep_half_of_an_unanswered_bundle(story: Story) -> None:
     del story.versions["Patient/made-f"]
     story.records = [record for record in story.records if "Patient/made-f" not in str(record.targets)]
@@ -195,6 +200,7 @@ def _stop_the_clock(story: Story) -> None:
         (_lose_a_record, "no AuditEvent speaks of it"),
         (_record_a_write_twice, "recorded 2 times"),
         (_record_a_write_that_is_not_there, "which is not there"),
+        (_fail_with_a_version_that_is_not_there, "which is not there"),
         (_keep_half_of_an_unanswered_bundle, "of 2 resources there are ['g']"),
         (_keep_an_unanswered_bundle_without_its_records, "of 2 resources there are ['f', 'g']"),
         (_write_twice, "d: is in"),
@@ -231,12 +237,15 @@ def _fed(*messages: Message) -> dict[str, list[Version]]:
 
 
 def test_messages_that_are_stored_in_order_have_no_flaw() -> None:
-    messages = [Message("1", "4711", "A01", ["AA"]), Message("2", "4711", "A08", [None, "AA"])]
+    messages = [
+        Message("1", "4711", "A01", answers=["AA"]),
+        Message("2", "4711", "A08", answers=[None, "AA"]),
+    ]
     assert list(feed_flaws(messages, Evidence(_fed(*messages), [], []))) == []
 
 
 def test_a_message_that_is_lost_doubled_or_overtaken_is_found() -> None:
-    first, second = Message("1", "4711", "A01", ["AA"]), Message("2", "4711", "A08", ["AA"])
+    first, second = Message("1", "4711", "A01", answers=["AA"]), Message("2", "4711", "A08", answers=["AA"])
     for there in ([first], [second, first], [first, second, second], []):
         found = list(feed_flaws([first, second], Evidence(_fed(*there), [], [])))
         assert found, [message.control_id for message in there]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -21,10 +21,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from fhir_server.store.embedded import joined
-from fhir_server.store.store import Store
 from tests.simulation.checker import flaws
-from tests.simulation.evidence import Evidence, gathered
+from tests.simulation.evidence import gathered
 from tests.simulation.feed import Message, Sender, feed_flaws
 from tests.simulation.journal import MARKS, Fate, Journal
 from tests.simulation.load import Client
@@ -36,6 +34,8 @@ CLIENTS: Final = 8
 SENDERS: Final = 2
 BEFORE_A_KILL_SECONDS: Final = (0.1, 1.2)
 IN_A_START_SECONDS: Final = (0.1, 3.0)
+KILLED_IN_ITS_START: Final = 0.3
+"""How often a start is killed once before it is left alone."""
 ANSWERS_BEFORE_A_KILL: Final = 40
 RECOVERY_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.02
@@ -68,11 +68,12 @@ async def _run(serving: Serving, seed: int, rounds: int) -> None:
         messages = [message for sender in senders for message in sender.messages]
         await _send_again(senders, random)
         found = [complaint for client in clients for complaint in client.complaints]
-        evidence = await _evidence(serving)
+        async with serving.store() as store:
+            evidence = await gathered(store)
         found += [*flaws(journal, evidence), *feed_flaws(messages, evidence)]
         found += await _flaws_in_answers(http, journal, messages, random)
     await serving.stop()
-    assert not found, _report(found, journal, serving)
+    assert not found, _report(found, journal, serving, rounds)
 
 
 def _victims(random: Random, rounds: int) -> list[Victim]:
@@ -102,7 +103,11 @@ async def _kill(serving: Serving, victim: Victim, journal: Journal, random: Rand
     await asyncio.sleep(random.uniform(*BEFORE_A_KILL_SECONDS))
     journal.kills.append(f"{victim.value}, after {len(journal.attempts)} requests")
     await serving.kill(victim, random)
-    if victim in (Victim.SUPERVISOR, Victim.EVERYTHING):
+    if victim in (Victim.SUPERVISOR, Victim.EVERYTHING, Victim.NOBODY):
+        if random.random() < KILLED_IN_ITS_START:
+            seconds = random.uniform(*IN_A_START_SECONDS)
+            journal.kills.append(f"everything again, {seconds:.2f} s into its start")
+            await serving.start_and_kill(seconds)
         await serving.start()
     async with asyncio.timeout(RECOVERY_SECONDS_MAX):
         while not serving.is_whole:  # noqa: ASYNC110 - other processes
@@ -118,22 +123,13 @@ async def _answers(journal: Journal, count: int) -> None:
 
 
 async def _send_again(senders: Sequence[Sender], random: Random) -> None:
-    """A message that was answered AA is answered AA again; that it changes nothing, the rules see."""
+    """A message that was accepted is accepted again; that it changes nothing, the rules see."""
     for sender in senders:
         for message in random.sample(sender.messages, min(3, len(sender.messages))):
-            again = Message(message.control_id, message.patient, message.event)
+            again = replace(message, answers=[])
             await sender.accepted(again)
-            assert again.answers == ["AA"]
+            assert again.answers == [message.wanted]
         sender.hang_up()
-
-
-async def _evidence(serving: Serving) -> Evidence:
-    async with joined(serving.data_dir, command="pytest") as url:
-        store = await Store.open(url, clock=lambda: datetime.now(UTC), random=Random(0), app_name="pytest")
-        try:
-            return await gathered(store)
-        finally:
-            await store.close()
 
 
 async def _flaws_in_answers(
@@ -164,7 +160,7 @@ async def _flaws_in_answers(
 async def _events_about(http: httpx.AsyncClient, version: str) -> int:
     """How many AuditEvents say that this version was created."""
     key = version.partition("/_history/")[0]
-    entries = (await http.get(f"/AuditEvent?entity={key}&action=C")).json().get("entry", [])
+    entries = (await http.get(f"/AuditEvent?entity={key}&action=C&_count=200")).json().get("entry", [])
     named = [[entity["what"].get("reference") for entity in one["resource"]["entity"]] for one in entries]
     return sum(version in references for references in named)
 
@@ -182,7 +178,7 @@ async def _found(http: httpx.AsyncClient, tokens: Sequence[str]) -> dict[str, li
     return found
 
 
-def _report(found: Sequence[str], journal: Journal, serving: Serving) -> str:
+def _report(found: Sequence[str], journal: Journal, serving: Serving, rounds: int) -> str:
     lines = [f"{len(found)} flaws with seed {journal.seed}; the kills were"]
     lines += [f"  {kill}" for kill in journal.kills]
     for flaw in found[:SHOWN_MAX]:
@@ -190,7 +186,6 @@ def _report(found: Sequence[str], journal: Journal, serving: Serving) -> str:
         lines += [f"    {line}" for line in journal.about(flaw.split(":")[0])[:SHOWN_MAX]]
     lines += ["the server's log says", *serving.problems()[-SHOWN_MAX:]]
     lines.append(
-        f"again: pytest tests/simulation --simulation-seed {journal.seed} "
-        f"--simulation-rounds {len(journal.kills)}"
+        f"again: pytest tests/simulation --simulation-seed {journal.seed} --simulation-rounds {rounds}"
     )
     return "\n".join(lines)
