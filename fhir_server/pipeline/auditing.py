@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from audit.chain import Link, record_of
 from audit.index import entries_of
 from audit.projection import Place, Server, event, place_of
+from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.store.positions import Position
 from fhir_server.store.shards import link_id
 

@@ -22,6 +22,7 @@ from fhir_server.interactions.bundles import response_entry, responses
 from fhir_server.interactions.entries import Entry, entries_of, within
 from fhir_server.interactions.prepare import Prepared, parsed
 from fhir_server.interactions.references import resolved, unresolved
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.pipeline.writing import (
     Planned,
@@ -36,7 +37,6 @@ from fhir_server.r4.errors import FhirError, Invalid, Unprocessable
 from fhir_server.r4.interaction import Batch, Create, Delete, Interaction, Transaction, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.store.unit import Unit
 
@@ -140,14 +140,13 @@ async def _planned(
         trail = Trail(one.interaction, caller, contact)
         try:
             access = admit_write(one.interaction, caller, services)
-            placed_among = ready
             if ready is not None:
-                whole.touches(ready.entry.patients)
-                placed_among = await with_targets_patients(ready, together, access, caller, services)
-                whole.touches(placed_among.entry.patients)
-            planned.append(plan(one.interaction, placed_among, access, trail).in_entry(one.entry.index))
+                ready = await with_targets_patients(ready, together, access, trail, services)  # noqa: PLW2901
+            planned.append(plan(one.interaction, ready, access, trail).in_entry(one.entry.index))
         except FhirError as refusal:
             raise within(refusal, one.entry.index) from refusal
+        finally:
+            whole.touches(trail.patients)
     return planned
 
 

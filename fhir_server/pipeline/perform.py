@@ -20,6 +20,7 @@ from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.pipeline.bundling import run_batch, run_transaction
 from fhir_server.pipeline.querying import run_history, run_search
 from fhir_server.pipeline.reading import run_read, run_vread
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.pipeline.writing import run_write
 from fhir_server.r4.errors import FhirError, Unavailable
@@ -36,7 +37,6 @@ from fhir_server.r4.interaction import (
     Update,
     Vread,
 )
-from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller, Contact
 
 _RECORDED_WITH_THE_WRITE: Final = (Create, Update, Delete, Transaction)

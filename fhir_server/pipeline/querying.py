@@ -18,6 +18,7 @@ from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
 from fhir_server.pipeline.admission import access_to, admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import asking_of_shown_members, redacted
 from fhir_server.r4.errors import Forbidden, Issue, TooCostly
@@ -27,7 +28,6 @@ from fhir_server.search.includes import included
 from fhir_server.search.predicate import Predicate, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, parse_history
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.positions import Position

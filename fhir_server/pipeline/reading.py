@@ -7,13 +7,13 @@ from fhir_server.interactions.answers import Answer, Found
 from fhir_server.interactions.read import read
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.auditing import audit_event
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import redacted
 from fhir_server.r4.errors import Gone
 from fhir_server.r4.interaction import Read, Vread
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 
 VERSION_DIGITS_MAX = 9

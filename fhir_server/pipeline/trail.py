@@ -39,7 +39,7 @@ class Trail:
 
     def __init__(self, interaction: Interaction, caller: Caller, contact: Contact) -> None:
         self.name = name_of(interaction)
-        self._caller = caller
+        self.caller = caller
         self._contact = contact
         self._query = _query_of(interaction)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
@@ -77,7 +77,7 @@ class Trail:
         return self._record("failed", 500, reason, now)
 
     def _record(self, outcome: Outcome, status: int, reason: str | None, now: datetime) -> Record:
-        caller = self._caller
+        caller = self.caller
         self.status = status
         return Record(
             time=now,

@@ -21,12 +21,12 @@ from fhir_server.interactions.entries import within
 from fhir_server.interactions.prepare import Prepared, parsed, prepare
 from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import FhirError, Forbidden, Invalid, MethodNotAllowed
 from fhir_server.r4.interaction import Create, Delete, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.unit import Change, Unit, Write
@@ -73,7 +73,7 @@ async def run_write(interaction: Writing, caller: Caller, services: Services, tr
     await services.consents.current()
     prepared = prepare_write(interaction, key_for(interaction, services), services)
     if prepared is not None:
-        prepared = await with_targets_patients(prepared, {}, access, caller, services)
+        prepared = await with_targets_patients(prepared, {}, access, trail, services)
     planned = plan(interaction, prepared, access, trail)
     unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)])
     (version,) = await services.store.commit(unit)
@@ -155,7 +155,7 @@ async def with_targets_patients(
     prepared: Prepared,
     together: Mapping[str, tuple[str, ...]],
     access: Access,
-    caller: Caller,
+    trail: Trail,
     services: Services,
 ) -> Prepared:
     """
@@ -171,7 +171,9 @@ async def with_targets_patients(
         return prepared
     elsewhere = [key for text in references if text not in together and (key := _key(text)) is not None]
     stored = await services.store.currents(elsewhere)
-    if access.right.confined or caller.user is not None:
+    for version in stored.values():
+        trail.touches(version.entry.patients)
+    if access.right.confined or trail.caller.user is not None:
         _require_all_seen(elsewhere, stored, access, prepared.key.type)
     patients = [id for text in references for id in together.get(text, ())]
     patients += [id for version in stored.values() for id in version.entry.patients]
