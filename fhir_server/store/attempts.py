@@ -29,7 +29,7 @@ from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import Document
 from fhir_server.store.epoch import next_epoch
-from fhir_server.store.faults import is_commit_unknown, is_passing, refusal
+from fhir_server.store.faults import DRIVER_ERRORS, is_commit_unknown, is_passing, refusal
 from fhir_server.store.ledger import link_document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.plan import Outcome, Plan, Planner
@@ -82,7 +82,7 @@ class Attempts:
             away = isinstance(ended, ConnectionFailure)
             passing = away or (isinstance(ended, PyMongoError) and is_passing(ended))
             if _now() >= until or (len(units) == 1 and not passing):
-                return [refusal(ended) if isinstance(ended, PyMongoError) else ended for _ in units]
+                return [refusal(ended) if isinstance(ended, DRIVER_ERRORS) else ended for _ in units]
             await self._pause(tries)
             tries += 1
             if len(units) > 1 and not away:

@@ -11,6 +11,7 @@ https://www.mongodb.com/docs/manual/core/transactions/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, WriteCo
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConfigurationError
+from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
@@ -31,7 +32,9 @@ from fhir_server.store.limits import StoreLimits
 
 SCHEMA_VERSION: Final = 1
 SERVER_VERSION_MIN: Final = (6, 0)
-LOCK_SECONDS: Final = 600
+SETUP_SECONDS_MAX: Final = 600
+LOCK_SECONDS: Final = 9
+LOCK_RENEWED_SECONDS: Final = 3
 LOCK_POLL_SECONDS: Final = 0.05
 
 MAJORITY: Final = ReadConcern("majority")
@@ -136,7 +139,7 @@ async def _set_up(database: AsyncDatabase[Document], owner: str) -> None:
     async with _locked(state, owner):
         if await _is_current(state):
             return
-        with pymongo.timeout(LOCK_SECONDS):
+        with pymongo.timeout(SETUP_SECONDS_MAX):
             present = set(await database.list_collection_names())
             for name, indexes in _INDEXES.items():
                 if name not in present:
@@ -160,7 +163,12 @@ async def _is_current(state: Collection) -> bool:
 
 @asynccontextmanager
 async def _locked(state: Collection, owner: str) -> AsyncIterator[None]:
-    """One process at a time, by the database's clock; a lock whose owner died lapses."""
+    """
+    One process at a time, by the database's clock.
+
+    The lock is renewed while it is held, so that of an owner who died lapses soon: a server that was
+    killed in its first start is started again at once, and must not wait for a ghost.
+    """
     unowned = {"owner": None, "until": EPOCH}
     await state.update_one({"_id": "lock"}, {"$setOnInsert": unowned}, upsert=True)
     free = {"_id": "lock", "$expr": {"$lt": ["$until", "$$NOW"]}}
@@ -168,10 +176,20 @@ async def _locked(state: Collection, owner: str) -> AsyncIterator[None]:
     mine = [{"$set": {"owner": owner, "until": until}}]
     while not (await state.update_one(free, mine)).modified_count:  # noqa: ASYNC110 - other processes
         await asyncio.sleep(LOCK_POLL_SECONDS)
+    renewing = asyncio.create_task(_renewed(state, {"_id": "lock", "owner": owner}, mine))
     try:
         yield
     finally:
+        renewing.cancel()
+        await asyncio.wait((renewing,))
         await state.update_one({"_id": "lock", "owner": owner}, {"$set": unowned})
+
+
+async def _renewed(state: Collection, held: Document, mine: list[Document]) -> None:
+    while True:
+        await asyncio.sleep(LOCK_RENEWED_SECONDS)
+        with contextlib.suppress(PyMongoError):
+            await state.update_one(held, mine)
 
 
 def _index(*fields: str, **options: Any) -> IndexModel:

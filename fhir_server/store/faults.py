@@ -10,10 +10,11 @@ https://www.mongodb.com/docs/manual/reference/error-codes/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
+from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
     DocumentTooLarge,
@@ -24,13 +25,16 @@ from pymongo.errors import (
 
 from fhir_server.r4.errors import FhirError, TooCostly, TooLarge, Unavailable
 
+DriverError = PyMongoError | BSONError
+DRIVER_ERRORS: Final = (PyMongoError, BSONError)
+
 
 @contextmanager
 def translated() -> Iterator[None]:
     """Raises a FhirError for what the driver raises."""
     try:
         yield
-    except PyMongoError as error:
+    except DRIVER_ERRORS as error:
         raise refusal(error) from error
 
 
@@ -39,24 +43,28 @@ def costly() -> Iterator[None]:
     """The same around the caller's own question: when its time is over, it was too much."""
     try:
         yield
-    except PyMongoError as error:
+    except DRIVER_ERRORS as error:
         if isinstance(error, OperationFailure) and error.code in _OUT_OF_BOUNDS:
             raise TooCostly("The search took longer than this server allows; narrow it") from error
         raise refusal(error) from error
 
 
-def refusal(error: PyMongoError) -> FhirError:
-    """`error` as what the client is told."""
-    if isinstance(error, DocumentTooLarge) or getattr(error, "code", None) in _TOO_LARGE:
-        return TooLarge("The resource and its index are larger than a document of the database can be")
-    return Unavailable("The database did not answer in time, or is away; send the request again")
+def refusal(error: DriverError) -> FhirError:
+    """`error` as what the client is told; it is the cause, for the log."""
+    told: FhirError
+    if isinstance(error, DocumentTooLarge) or any(_has_code(error, code) for code in _TOO_LARGE):
+        told = TooLarge("The resource and its index are larger than a document of the database can be")
+    elif _has_code(error, _TRANSACTION_TOO_LARGE):
+        told = TooLarge("The transaction is larger than the database's cache can hold; split it")
+    else:
+        told = Unavailable("The database did not answer in time, or is away; send the request again")
+    told.__cause__ = error
+    return told
 
 
 def is_duplicate(error: PyMongoError) -> bool:
     """Was a document refused because its `_id` is taken?"""
-    return isinstance(error, DuplicateKeyError) or any(
-        fault.get("code") == _DUPLICATE_KEY for fault in _write_errors(error)
-    )
+    return isinstance(error, DuplicateKeyError) or _has_code(error, _DUPLICATE_KEY)
 
 
 def inserted_before(error: PyMongoError) -> int:
@@ -75,14 +83,17 @@ def is_commit_unknown(error: PyMongoError) -> bool:
     return error.has_error_label("UnknownTransactionCommitResult")
 
 
-def _write_errors(error: PyMongoError) -> list[Mapping[str, Any]]:
-    details = error.details if isinstance(error, BulkWriteError) else None
-    faults: list[Mapping[str, Any]] = details.get("writeErrors", []) if details else []
-    return faults
+def _has_code(error: DriverError, code: int) -> bool:
+    """Is it, or is an error of a bulk of writes, of this code?"""
+    if not isinstance(error, OperationFailure):
+        return False
+    faults = (error.details or {}).get("writeErrors", ()) if isinstance(error, BulkWriteError) else ()
+    return error.code == code or any(fault.get("code") == code for fault in faults)
 
 
 _DUPLICATE_KEY: Final = 11000
+_TRANSACTION_TOO_LARGE: Final = 388
 # MaxTimeMSExpired, ExceededTimeLimit, and a sort or group beyond its memory.
 _OUT_OF_BOUNDS: Final = frozenset({50, 262, 292})
 # BSONObjectTooLarge, and what an update says of one.
-_TOO_LARGE: Final = frozenset({10334, 17280, 17419})
+_TOO_LARGE: Final = (10334, 17280, 17419)

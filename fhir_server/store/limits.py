@@ -31,7 +31,7 @@ class StoreLimits:
     group_unit_writes_max: int = 50
     group_unit_bytes_max: int = 250_000
     transactions_max: int = 2
-    transaction_bytes_max: int = 64_000_000
+    transaction_bytes_max: int = 128_000_000
     insert_batch_documents_max: int = 1000
     inline_bytes_max: int = 250_000
     document_bytes_max: int = 15_000_000
