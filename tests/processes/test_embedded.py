@@ -15,8 +15,18 @@ from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
-from fhir_server.store.embedded import CannotStart, FolderInUse, MongodOptions, joined, running
+from fhir_server.store.embedded import (
+    CannotStart,
+    EmbeddedMongod,
+    FolderInUse,
+    MongodOptions,
+    joined,
+    running,
+)
+from fhir_server.store.embedded.replica_set import NOT_YET_INITIALIZED, make_primary
 from tests.processes.served import children, first_children, gone, is_alive
 
 SMALL = MongodOptions(cache_gb=0.25)
@@ -35,7 +45,7 @@ async def test_it_is_a_replica_set_and_so_has_transactions(mongodb_url: str, dat
 async def test_it_listens_on_the_socket_in_a_closed_folder_and_nowhere_else(folder: Path) -> None:
     async with running(folder, SMALL) as mongod:
         assert mongod.pid is not None
-        path = Path(urllib.parse.unquote(mongod.url.removeprefix("mongodb://").partition("/?")[0]))
+        path = _socket_of(mongod)
         assert path == folder / "run" / "mongod.sock"
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert _listening_sockets(mongod.pid) == [str(path)]
@@ -105,6 +115,39 @@ async def test_one_that_hangs_is_killed_and_started_again(folder: Path) -> None:
         assert not is_alive(hanging)
 
 
+async def test_one_that_is_killed_while_it_starts_is_started_again_at_once(folder: Path) -> None:
+    async with running(folder, SMALL) as mongod:
+        present = children(os.getpid())
+        assert mongod.pid is not None
+        os.kill(mongod.pid, signal.SIGKILL)
+        for _ in range(2):
+            [starting] = await first_children(os.getpid(), besides=present)
+            present.append(starting)
+            await asyncio.sleep(0.2)
+            os.kill(starting, signal.SIGKILL)
+        async with asyncio.timeout(10), AsyncMongoClient[dict[str, Any]](mongod.url) as client:
+            await client["test"]["things"].insert_one({"_id": 1})
+
+
+async def test_a_set_that_is_not_known_to_be_one_yet_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mongod listens before it has read its configuration; on a busy machine it can be asked so early."""
+    async with running(folder, SMALL) as mongod:
+        command = AsyncDatabase.command
+        asked: list[str] = []
+
+        async def too_early(self: AsyncDatabase[Any], name: str, *rest: Any, **more: Any) -> Any:
+            asked.append(name)
+            if asked.count("replSetGetConfig") == 1 and name == "replSetGetConfig":
+                raise OperationFailure("no replset config has been received", NOT_YET_INITIALIZED)
+            return await command(self, name, *rest, **more)
+
+        monkeypatch.setattr(AsyncDatabase, "command", too_early)
+        await make_primary(_socket_of(mongod))
+        assert asked[:3] == ["replSetGetConfig", "replSetInitiate", "replSetGetConfig"]
+
+
 async def test_a_folder_that_was_moved_opens_under_its_new_path(folder: Path) -> None:
     async with running(folder, SMALL) as mongod, AsyncMongoClient[dict[str, Any]](mongod.url) as client:
         await client["test"]["things"].insert_one({"_id": 1})
@@ -157,6 +200,10 @@ async def test_cancelling_the_start_leaves_nothing(folder: Path) -> None:
 async def _started(folder: Path) -> None:
     async with running(folder, SMALL):
         pass
+
+
+def _socket_of(mongod: EmbeddedMongod) -> Path:
+    return Path(urllib.parse.unquote(mongod.url.removeprefix("mongodb://").partition("/?")[0]))
 
 
 def _listening_sockets(pid: int) -> list[str]:

@@ -21,6 +21,7 @@ from fhir_server.store.embedded.errors import CannotStart
 
 NAME = "fhir"
 NOT_YET_INITIALIZED = 94
+ALREADY_INITIALIZED = 23
 POLL_SECONDS = 0.01
 START_TIMEOUT_SECONDS = 20.0
 
@@ -35,15 +36,9 @@ def url_of(socket: Path) -> str:
 async def make_primary(socket: Path) -> None:
     """Make the mongod that listens there the primary of its set, under this address. Waits for it."""
     async with _direct_client(socket, START_TIMEOUT_SECONDS) as client:
-        try:
-            config = (await client.admin.command("replSetGetConfig"))["config"]
-        except OperationFailure as error:
-            if error.code != NOT_YET_INITIALIZED:
-                raise
-            await client.admin.command("replSetInitiate", {"_id": NAME, "members": [_member(socket)]})
-        else:
-            if [member["host"] for member in config["members"]] != [str(socket)]:
-                await _move(client, config, socket)
+        config = await _configuration(client, socket)
+        if [member["host"] for member in config["members"]] != [str(socket)]:
+            await _move(client, config, socket)
         await _until_primary(client)
 
 
@@ -65,6 +60,24 @@ def _direct_client(socket: Path, timeout_seconds: float) -> Client:
         socketTimeoutMS=timeout_ms,
         maxPoolSize=1,
     )
+
+
+async def _configuration(client: Client, socket: Path) -> dict[str, Any]:
+    """That of the set; made, when there is none."""
+    while True:
+        try:
+            config: dict[str, Any] = (await client.admin.command("replSetGetConfig"))["config"]
+            return config
+        except OperationFailure as error:
+            if error.code != NOT_YET_INITIALIZED:
+                raise
+        try:
+            await client.admin.command("replSetInitiate", {"_id": NAME, "members": [_member(socket)]})
+        except OperationFailure as error:
+            # mongod listens before it has read its configuration, and says at first that it has none.
+            if error.code != ALREADY_INITIALIZED:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _until_primary(client: Client) -> None:

@@ -110,9 +110,21 @@ class EmbeddedMongod:
             log.info("mongod_stopped", exit_code=code)
 
     async def _become_primary(self, started: process.MongodProcess) -> None:
-        while not _listens(self._folder.socket):
-            if started.has_exited:
+        """Raises CannotStart as soon as mongod has ended instead."""
+        becoming = asyncio.create_task(self._primary())
+        ending = asyncio.create_task(started.exit_code())
+        try:
+            await asyncio.wait((becoming, ending), return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
                 raise CannotStart(f"mongod did not start: {started.problem}; see {self._folder.log}")
+            becoming.result()
+        finally:
+            becoming.cancel()
+            ending.cancel()
+            await asyncio.wait((becoming, ending))
+
+    async def _primary(self) -> None:
+        while not _listens(self._folder.socket):  # noqa: ASYNC110 - another process
             await asyncio.sleep(LISTENING_POLL_SECONDS)
         await replica_set.make_primary(self._folder.socket)
 
