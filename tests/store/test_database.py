@@ -11,6 +11,7 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.resource import Key
+from fhir_server.store import database
 from fhir_server.store.database import SCHEMA_VERSION, Unsuitable
 from fhir_server.store.documents import Document
 from fhir_server.store.embedded.binary import mongod
@@ -31,10 +32,10 @@ async def test_processes_that_start_together_make_the_indexes_once(
 ) -> None:
     stores = await asyncio.gather(*(opened(mongodb_url, database_name) for _ in range(4)))
     await asyncio.gather(*(stored(s, Key("Patient", str(n)), a_change()) for n, s in enumerate(stores)))
-    database = client[database_name]
-    indexes = await database["resources"].index_information()
+    made = client[database_name]
+    indexes = await made["resources"].index_information()
     assert len(indexes) == 7
-    schema = await database["state"].find_one({"_id": "schema"})
+    schema = await made["state"].find_one({"_id": "schema"})
     assert schema is not None
     assert schema["version"] == SCHEMA_VERSION
     await asyncio.gather(*(store.close() for store in stores))
@@ -56,6 +57,24 @@ async def test_a_lock_of_a_process_that_died_lapses(
     store = await opened(mongodb_url, database_name)
     assert await store.epoch() == 0
     await store.close()
+
+
+async def test_a_lock_is_held_for_as_long_as_the_work_takes(
+    client: AsyncMongoClient[Document], database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.4)
+    monkeypatch.setattr(database, "LOCK_RENEWED_SECONDS", 0.1)
+    state = client[database_name]["state"]
+    inside: list[str] = []
+
+    async def work(owner: str) -> None:
+        async with database._locked(state, owner):
+            inside.append(owner)
+            await asyncio.sleep(1)
+            inside.append(owner)
+
+    await asyncio.gather(work("a"), work("b"))
+    assert inside in (["a", "a", "b", "b"], ["b", "b", "a", "a"])
 
 
 async def test_a_standalone_mongod_is_refused_with_the_reason(short_folder: Path) -> None:
