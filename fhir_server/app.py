@@ -29,9 +29,9 @@ from fhir_server.api.request import Receive
 from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
 from fhir_server.pipeline.consents import Consents
+from fhir_server.pipeline.services import Services
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
-from fhir_server.pipeline.services import Services
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.secret import wrapping_secret

@@ -26,8 +26,8 @@ from adapters.hl7v2.listener import Limits, Listener
 from adapters.hl7v2.receiver import Receiver
 from adapters.hl7v2.senders import Sender, Senders, senders_from
 from adapters.inbox import Facts, InboxUnavailable, Kept, Status
-from fhir_server.r4.errors import FhirError
 from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import FhirError
 from fhir_server.smart.tokens import Grant
 
 if TYPE_CHECKING:
