@@ -20,6 +20,8 @@ from tests.simulation.journal import MARKS, Attempt, Journal, Seen, Write, mark_
 SHARED: Final = 6
 OWN: Final = 4
 MANY: Final = StoreLimits().group_unit_writes_max + 10
+LARGE: Final = 15_000
+"""Words of a note that is kept beside its version (docs/storage.md)."""
 PAUSE_SECONDS: Final = 0.05
 """After an answer that did not come, so that a server that is away is not run against."""
 
@@ -212,6 +214,7 @@ class Client:
         return self._marked("Patient", id, name=names, multipleBirthInteger=self._random.randrange(9))
 
     def _observation(self, patient: str, id: str | None = None) -> dict[str, Any]:
+        large = [{"text": f"{self._random.random()} " * LARGE}] if self._random.random() < 0.01 else []
         return self._marked(
             "Observation",
             id,
@@ -219,6 +222,7 @@ class Client:
             code={"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
             subject={"reference": patient},
             valueInteger=self._random.randrange(200),
+            **({"note": large} if large else {}),
         )
 
     def _marked(self, type: str, id: str | None, **stated: Any) -> dict[str, Any]:

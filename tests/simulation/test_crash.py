@@ -34,6 +34,7 @@ CLIENTS: Final = 8
 SENDERS: Final = 2
 BEFORE_A_KILL_SECONDS: Final = (0.1, 1.2)
 IN_A_START_SECONDS: Final = (0.1, 3.0)
+KILLED_FIRST_STARTS: Final = 3
 KILLED_IN_ITS_START: Final = 0.3
 """How often a start is killed once before it is left alone."""
 ANSWERS_BEFORE_A_KILL: Final = 40
@@ -50,6 +51,25 @@ async def test_what_was_acknowledged_survives_any_kill(short_folder: Path, seed:
     serving = Serving(folder)
     try:
         await _run(serving, seed, rounds)
+    finally:
+        serving.end()
+
+
+@pytest.mark.slow
+async def test_a_first_start_that_is_killed_again_and_again_leaves_a_folder_that_opens(
+    short_folder: Path, seed: int
+) -> None:
+    folder = short_folder / uuid4().hex[:6]
+    folder.mkdir()
+    serving, random = Serving(folder), Random(seed)
+    try:
+        for _ in range(KILLED_FIRST_STARTS):
+            await serving.start_and_kill(random.uniform(*IN_A_START_SECONDS))
+        await serving.start()
+        async with serving.client(await serving.token()) as http:
+            created = await http.post("/Patient", json={"resourceType": "Patient"})
+            assert created.status_code == httpx.codes.CREATED
+        await serving.stop()
     finally:
         serving.end()
 
