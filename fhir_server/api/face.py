@@ -27,7 +27,14 @@ PUBLIC: Final = ("/", "/health/live", "/health/ready", "/metrics")
 
 def face(ready: Ready, metrics: Metrics, base_url: str) -> FastAPI:
     """The application for everything that is not below the FHIR base."""
-    app = FastAPI(title="FHIR interoperability server", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="FHIR interoperability server",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # A redirect would be made from the Host header, which anybody can choose.
+        redirect_slashes=False,
+    )
 
     @app.get("/", response_class=HTMLResponse)
     async def start_page() -> HTMLResponse:
@@ -55,13 +62,16 @@ def face(ready: Ready, metrics: Metrics, base_url: str) -> FastAPI:
 
 
 def _is_loopback(request: Request) -> bool:
-    if request.client is None:
+    """Does a process on this machine ask for itself, and not as somebody's proxy?"""
+    if request.client is None or not _FORWARDED.isdisjoint(request.headers):
         return False
     try:
         return ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
 
+
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>FHIR server</title>

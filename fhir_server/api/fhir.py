@@ -12,22 +12,24 @@ import asyncio
 import re
 from collections.abc import MutableMapping
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
 
 from audit.record import Record
 from fhir_server.api.flood import Flood
-from fhir_server.api.metrics import Metrics
+from fhir_server.api.metrics import METHODS, Metrics
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
 from fhir_server.api.routes import DISCOVERY, PUBLIC, find
 from fhir_server.interactions.answers import Answer, Document
 from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.pipeline.perform import perform, record_refusal
-from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
-from fhir_server.r4.resource import to_text
 from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
+from fhir_server.r4.interaction import Interaction
+from fhir_server.r4.resource import to_text
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import smart_configuration
 
@@ -49,15 +51,26 @@ class Fhir:
         contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
         method: str = scope["method"]
         with self._metrics.request(method) as measured:
-            response = await self._respond(scope, receive, contact)
+            response = await self._answer(scope, receive, contact)
             measured.status = response.status
         await response.send(send, request_id=contact.request_id, without_body=method == "HEAD")
 
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
+        try:
+            return await self._respond(scope, receive, contact)
+        except Exception as bug:  # The outermost place: even a refusal that breaks has an answer.
+            log.error("bug", request_id=contact.request_id, exc_info=bug)
+            return refuse(_Bug(contact))
+
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         caller: Caller | None = None
-        path = scope["path"][len(self._base_path) :].strip("/")
+        interaction: Interaction | None = None
+        settings = self._services.settings
+        # Anybody can send any word for a method; records and counts are by those we know.
+        method = scope["method"] if scope["method"] in METHODS else "other"
         try:
-            request = Request(scope, receive, self._services.settings.body_bytes_max)
+            path = self._path(scope)
+            request = Request(scope, receive, settings.body_bytes_max, settings.request_seconds_max)
             if path in PUBLIC:
                 return self._public(path, request)
             caller = self._authenticate(request)
@@ -65,17 +78,31 @@ class Fhir:
             request.require_json_accepted()
             interaction = await route.build(request, steps)
             answer: Answer = await perform(interaction, caller, contact, self._services)
-            return render(answer, self._services.settings.base_url, request.prefer.get("return"))
+            return render(answer, settings.base_url, request.prefer.get("return"))
         except FhirError as refusal:
-            return await self._refused(refusal, scope["method"], caller, contact)
-        except Exception as bug:  # The outermost place: a bug becomes a 500 that says nothing.
+            return await self._refused(refusal, method, caller, contact)
+        except Exception as bug:
             log.error("bug", request_id=contact.request_id, exc_info=bug)
-            return refuse(_Bug(f"Something broke; the log knows it as {contact.request_id}"))
+            broken = _Bug(contact)
+            # What became an interaction is recorded as failed already.
+            broken.recorded = interaction is not None
+            return await self._refused(broken, method, caller, contact)
+
+    def _path(self, scope: MutableMapping[str, Any]) -> str:
+        """The path below the base, as it was sent: an encoded slash is part of a step."""
+        path: str = scope["raw_path"].decode("latin-1")
+        below = path.removeprefix(self._base_path)
+        if len(below) == len(path) and self._base_path:
+            # The base itself was written with escapes.
+            below = quote(scope["path"][len(self._base_path) :], safe="/")
+        return below.removeprefix("/").removesuffix("/")
 
     def _public(self, path: str, request: Request) -> Response:
         """What anybody may know, and nobody's access to which is recorded."""
         if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address, which has GET")
+            raise MethodNotAllowed(
+                f"`{request.method[:16]}` is not for this address", allowed=("GET", "HEAD")
+            )
         if path == DISCOVERY:
             return Response(200, [], to_text(smart_configuration()), b"application/json")
         request.require_json_accepted()
@@ -92,7 +119,7 @@ class Fhir:
     async def _refused(
         self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact
     ) -> Response:
-        if isinstance(refusal, Unauthenticated) and self._flood.is_too_many(contact.address, route):
+        if caller is None and self._flood.is_too_many(contact.address, route):
             return refuse(TooMany("Too many refused calls from this address"))
         record = self._record(refusal, route, caller, contact)
         try:
@@ -143,9 +170,12 @@ class Fhir:
 
 
 class _Bug(FhirError):
-    """Not a refusal: we broke."""
+    """Not a refusal: we broke. The answer says nothing more."""
 
     status, code = 500, "exception"
+
+    def __init__(self, contact: Contact) -> None:
+        super().__init__(f"Something broke; the log knows it as {contact.request_id}")
 
 
 def _request_id(scope: MutableMapping[str, Any]) -> str:

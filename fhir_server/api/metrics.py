@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -48,7 +49,7 @@ class Metrics:
         try:
             yield measured
         finally:
-            known = method if method in _METHODS else "other"
+            known = method if method in METHODS else "other"
             self._requests.labels(known, str(measured.status)).inc()
             self._seconds.labels(known).observe(time.perf_counter() - started)
 
@@ -61,4 +62,5 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+"""Those that are counted by name."""

@@ -6,15 +6,24 @@ https://hl7.org/fhir/R4/http.html#2.21.0.3
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fhir_server.r4.errors import Invalid, NotAcceptable, TooLarge, Unsupported, WrongMediaType
+from fhir_server.r4.errors import (
+    Invalid,
+    NotAcceptable,
+    TooLarge,
+    TooSlow,
+    Unauthenticated,
+    Unsupported,
+    WrongMediaType,
+)
 from fhir_server.r4.interaction import Handling, Parameters
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,17 +34,25 @@ _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"|(\*)')
 _JSON: Final = frozenset({"application/fhir+json", "application/json", "text/json", "json"})
 _ANY: Final = frozenset({"*/*", "application/*"})
 _FHIR_VERSIONS: Final = frozenset({"4.0", "4.0.1"})
+_ONCE: Final = frozenset(
+    {b"content-encoding", b"content-length", b"content-type", b"host", b"if-match", b"if-modified-since"}
+)
 
 
 class Request:
     """What came; each property raises Invalid when it was written wrongly."""
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, body_bytes_max: int) -> None:
+    def __init__(
+        self, scope: Mapping[str, Any], receive: Receive, body_bytes_max: int, body_seconds_max: float
+    ) -> None:
         self.method: str = scope["method"]
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self._headers) != len(scope["headers"]):
+            self._headers = _joined(scope["headers"])
         self._query: bytes = scope["query_string"]
         self._receive = receive
         self._body_bytes_max = body_bytes_max
+        self._body_seconds_max = body_seconds_max
 
     def header(self, name: str) -> str | None:
         """The value of a header, by its lower-case name."""
@@ -110,6 +127,13 @@ class Request:
         return pairs(body.decode("latin-1"))
 
     async def _body(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds_max):
+                return await self._received()
+        except TimeoutError as late:
+            raise TooSlow(f"The body was not whole within {self._body_seconds_max:g} seconds") from late
+
+    async def _received(self) -> bytes:
         if self.header("content-encoding") not in (None, "identity"):
             raise WrongMediaType("A compressed body is not supported")
         stated = self.header("content-length")
@@ -147,9 +171,25 @@ def pairs(query: str) -> Parameters:
     if len(query) > QUERY_CHARACTERS_MAX:
         raise TooLarge(f"The query has more than {QUERY_CHARACTERS_MAX} characters")
     try:
-        return tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX))
+        found = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
     except ValueError as error:
         raise Invalid(f"The query is not UTF-8, or has more than {PARAMETERS_MAX} parameters") from error
+    if any(name == "access_token" for name, _ in found):
+        # Here, before anybody records the query: addresses are logged, tokens must not be.
+        raise Invalid("A token does not belong into an address or form: send Authorization: Bearer")
+    return tuple(found)
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers that came in several lines, as one. Raises Invalid where there may be one line only."""
+    together: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in together and name == b"authorization":
+            raise Unauthenticated("More than one Authorization header")
+        if name in together and name in _ONCE:
+            raise Invalid(f"The header `{name.decode('latin-1')}` is given more than once")
+        together[name] = together[name] + b", " + value if name in together else value
+    return together
 
 
 @lru_cache(maxsize=256)

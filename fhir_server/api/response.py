@@ -22,7 +22,14 @@ from fhir_server.interactions.answers import (
     Written,
 )
 from fhir_server.interactions.bundles import location, operation_outcome
-from fhir_server.r4.errors import FhirError, Issue, TooMany, Unauthenticated, Unavailable
+from fhir_server.r4.errors import (
+    FhirError,
+    Issue,
+    MethodNotAllowed,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from fhir_server.r4.resource import to_text
 from fhir_server.search.version import Version
 
@@ -81,6 +88,8 @@ def refuse(refusal: FhirError) -> Response:
     headers: Headers = []
     if isinstance(refusal, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(refusal, MethodNotAllowed) and refusal.allowed:
+        headers.append((b"allow", ", ".join(refusal.allowed).encode()))
     if isinstance(refusal, TooMany | Unavailable):
         headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
     return Response(refusal.status, headers, to_text(operation_outcome(refusal.issues)))

@@ -132,8 +132,8 @@ def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         raise NotFound("There is nothing at this address")
     route = routes.get("GET" if method == "HEAD" else method)
     if route is None:
-        allowed = ", ".join(sorted(routes))
-        raise MethodNotAllowed(f"`{method[:16]}` is not for this address, which has {allowed}")
+        told = f"`{method[:16]}` is not for this address, which has {', '.join(sorted(routes))}"
+        raise MethodNotAllowed(told, allowed=sorted(routes))
     return route, steps
 
 

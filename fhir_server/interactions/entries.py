@@ -200,4 +200,8 @@ def _etag(request: Resource, name: str) -> str | None:
 
 def _since(request: Resource) -> datetime | None:
     stated = request.get("ifModifiedSince")
-    return None if stated is None else datetime.fromisoformat(str(stated))
+    try:
+        return None if stated is None else datetime.fromisoformat(str(stated))
+    except ValueError as error:
+        # A leap second is an instant of FHIR's and no time of Python's.
+        raise Invalid("`ifModifiedSince` is not a time that there was", "request.ifModifiedSince") from error

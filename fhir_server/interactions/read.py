@@ -20,6 +20,6 @@ def read(interaction: Read, version: Version) -> Found | NotModified:
         return NotModified(version) if unchanged else Found(version)
     since = interaction.if_modified_since
     # The header counts whole seconds, lastUpdated counts milliseconds.
-    if since is not None and version.last_updated < since + timedelta(seconds=1):
+    if since is not None and version.last_updated - timedelta(seconds=1) < since:
         return NotModified(version)
     return Found(version)

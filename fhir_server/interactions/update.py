@@ -62,7 +62,7 @@ def require_match(key: Key, current: Version | None, if_match: str | None) -> No
         return
     if current is None or current.deleted:
         raise VersionConflict(f"If-Match names version {if_match}, {key} has no current version")
-    if if_match != str(current.number):
+    if if_match not in ("*", str(current.number)):
         raise VersionConflict(f"If-Match names version {if_match}, {key} is at version {current.number}")
 
 

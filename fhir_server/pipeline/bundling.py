@@ -140,9 +140,8 @@ async def _planned(
         trail = Trail(one.interaction, caller, contact)
         try:
             access = admit_write(one.interaction, caller, services)
-            if ready is not None:
-                ready = await with_targets_patients(ready, together, access, trail, services)  # noqa: PLW2901
-            planned.append(plan(one.interaction, ready, access, trail).in_entry(one.entry.index))
+            placed_among = ready and await with_targets_patients(ready, together, access, trail, services)
+            planned.append(plan(one.interaction, placed_among, access, trail).in_entry(one.entry.index))
         except FhirError as refusal:
             raise within(refusal, one.entry.index) from refusal
         finally:

@@ -8,6 +8,7 @@ How this server says no.
   x NotFound          404 not-found       unknown, or hidden: the two look the same
   x MethodNotAllowed  405 not-supported   this address does not do that
   x NotAcceptable     406 not-supported   no format in common
+  x TooSlow           408 timeout         the body did not arrive in time
   x Gone              410 deleted
   x VersionConflict   412 conflict        If-Match named a version that is not current
   x TooLarge          413 too-long        a limit on size
@@ -87,15 +88,27 @@ class NotFound(FhirError):
 
 
 class MethodNotAllowed(FhirError):
-    """The address is known, the method is not for it."""
+    """The address is known, the method is not for it; `allowed` are those that it has, where known."""
 
     status, code = 405, "not-supported"
+
+    def __init__(
+        self, diagnostics: str, *expression: str, issues: Sequence[Issue] = (), allowed: Sequence[str] = ()
+    ) -> None:
+        super().__init__(diagnostics, *expression, issues=issues)
+        self.allowed = tuple(allowed)
 
 
 class NotAcceptable(FhirError):
     """The client accepts no format that we write."""
 
     status, code = 406, "not-supported"
+
+
+class TooSlow(FhirError):
+    """The body of the request did not arrive in time."""
+
+    status, code = 408, "timeout"
 
 
 class Gone(FhirError):

@@ -100,7 +100,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise Invalid(f"The key `{twice[:64]}` stands twice in one object")
+        # Half of a surrogate pair may be escaped in a key: no answer could be written with it.
+        shown = twice[:64].encode("utf-8", "replace").decode()
+        raise Invalid(f"The key `{shown}` stands twice in one object")
     return members
 
 

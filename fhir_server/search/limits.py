@@ -12,7 +12,8 @@ from fhir_server.r4.interaction import Parameters
 @dataclass(frozen=True, slots=True)
 class SearchLimits:
     """
-    `values_max` counts the alternatives between commas of all parameters together.
+    `values_max` counts the alternatives between commas of all parameters together;
+    `name_characters_max` is of a parameter's name with its modifier, which refusals quote.
 
     `include_parameters_max` is of `_include`s in a request, not of what they find.
     """
@@ -21,6 +22,7 @@ class SearchLimits:
     page_size_max: int = 1_000
     parameters_max: int = 100
     values_max: int = 1_000
+    name_characters_max: int = 200
     value_characters_max: int = 2_000
     value_characters_total_max: int = 200_000
     sort_keys_max: int = 4
@@ -30,6 +32,8 @@ class SearchLimits:
         """Raises TooCostly for too many parameters, TooLarge for too long ones."""
         if len(parameters) > self.parameters_max:
             raise TooCostly(f"The search has more than {self.parameters_max} parameters")
+        if any(len(name) > self.name_characters_max for name, _ in parameters):
+            raise TooLarge(f"A parameter's name has more than {self.name_characters_max} characters")
         lengths = [len(name) + len(value) for name, value in parameters]
         if sum(lengths) > self.value_characters_total_max:
             raise TooLarge(f"The search has more than {self.value_characters_total_max} characters")

@@ -108,13 +108,21 @@ def resources_of(patient: str) -> list[dict[str, Any]]:
     """One of each kind that belongs to a patient in a way of its own."""
     word = "ordinary" if patient == SEEN else f"{SECRET}-{patient}"
     note = [{"text": word}]
-    about = {"reference": f"Observation/o-{patient}"}
     observation = an_observation(patient, id=f"o-{patient}", note=note)
     return [
         a_patient(id=patient, name=[{"family": word}], birthDate="1970-01-01"),
         observation,
         an_observation(patient, id=f"m-{patient}", note=note, effectiveDateTime="2020-01-01"),
         an_observation(patient, id=f"x-{patient}", note=note),
+        *_following(patient, word),
+        *_besides(patient, word, observation),
+    ]
+
+
+def _following(patient: str, word: str) -> list[dict[str, Any]]:
+    """What belongs where something else belongs."""
+    about = {"reference": f"Observation/o-{patient}"}
+    return [
         {
             "resourceType": "Provenance",
             "id": f"v-{patient}",
@@ -136,6 +144,12 @@ def resources_of(patient: str) -> list[dict[str, Any]]:
             "data": "aGk=",
             "securityContext": {"reference": f"http://fhir.example/fhir/Observation/o-{patient}"},
         },
+    ]
+
+
+def _besides(patient: str, word: str, observation: dict[str, Any]) -> list[dict[str, Any]]:
+    """What R4 has in no compartment, or in several."""
+    return [
         {
             "resourceType": "Group",
             "id": f"g-{patient}",
@@ -163,7 +177,7 @@ def resources_of(patient: str) -> list[dict[str, Any]]:
             "moduleUri": "http://a.example/module",
             "status": "success",
             "subject": {"reference": f"Patient/{patient}"},
-            "note": note,
+            "note": [{"text": word}],
         },
         {
             "resourceType": "Contract",
