@@ -7,13 +7,16 @@ turns a stage of the pipeline off.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ORIGIN: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -84,6 +87,14 @@ class Settings(BaseSettings):
     consent_base_policy: Literal["basic", "all", "break-glass-only", "deny"] = Field(
         "basic", description="What holds for a patient without a Consent: see docs/consent.md."
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_named(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"`{origin}` is no origin such as https://app.example.org: name each one")
+        return origins
 
     def served_at(self, port: int) -> str:
         """The base URL, when the server listens on `port`."""

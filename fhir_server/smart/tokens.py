@@ -31,6 +31,7 @@ TOKEN_CHARACTERS_MAX: Final = 8_192
 REMEMBERED_MAX: Final = 10_000
 LIFETIME_SECONDS_MAX: Final = 30 * 24 * 3600
 _CLOCK_SKEW_SECONDS: Final = 10
+_TYPE: Final = "at+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Tokens:
             "purpose": grant.purpose,
         }
         stated = {name: value for name, value in claims.items() if value is not None}
-        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._keys.current_id}
+        header = {"alg": ALGORITHM, "typ": _TYPE, "kid": self._keys.current_id}
         return jwt.encode(header, stated, self._keys.current, algorithms=[ALGORITHM])
 
     def verify(self, token: str, *, now: int) -> Caller:
@@ -109,9 +110,13 @@ class Tokens:
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise Unauthenticated(f"The access token has more than {TOKEN_CHARACTERS_MAX} characters")
         try:
-            return jwt.decode(token, self._key_of, algorithms=[ALGORITHM]).claims
+            decoded = jwt.decode(token, self._key_of, algorithms=[ALGORITHM])
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise Unauthenticated("The access token is not one of ours") from error
+        # Whatever else these keys may sign one day is no access token.
+        if decoded.header.get("typ") != _TYPE:
+            raise Unauthenticated("The access token is not one of ours")
+        return decoded.claims
 
     def _key_of(self, signed: Any) -> ECKey:
         kid = signed.headers().get("kid")

@@ -95,6 +95,10 @@ def test_a_changed_token_does_not_hold(tokens: Tokens) -> None:
             tokens.verify(bad, now=NOW)
 
 
+def a_header(keys: SigningKeys) -> dict[str, Any]:
+    return {"alg": "ES256", "kid": keys.current_id, "typ": "at+jwt"}
+
+
 def test_another_algorithm_or_key_does_not_hold(tokens: Tokens, keys: SigningKeys) -> None:
     claims = claims_of(tokens.issue(a_grant(), now=NOW, token_id="j1"))
     foreign = ECKey.generate_key("P-256")
@@ -104,9 +108,10 @@ def test_another_algorithm_or_key_does_not_hold(tokens: Tokens, keys: SigningKey
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (none, claims)
     )
     forged = [
-        jwt.encode({"alg": "ES256", "kid": keys.current_id}, claims, foreign),
+        jwt.encode(a_header(keys), claims, foreign),
         jwt.encode({"alg": "ES256", "kid": "another"}, claims, foreign),
-        jwt.encode({"alg": "ES256"}, claims, keys.current),
+        jwt.encode({"alg": "ES256", "typ": "at+jwt"}, claims, keys.current),
+        jwt.encode({**a_header(keys), "typ": "JWT"}, claims, keys.current),
         jwt.encode({"alg": "HS256", "kid": keys.current_id}, claims, public, algorithms=["HS256"]),
         jwt.encode({"alg": "ES256", "jwk": foreign.as_dict(private=False)}, claims, foreign),
         f"{unsigned}.",
@@ -123,7 +128,7 @@ def test_a_token_for_another_place_or_time_does_not_hold(
     tokens: Tokens, keys: SigningKeys, change: dict[str, Any]
 ) -> None:
     claims = {**claims_of(tokens.issue(a_grant(), now=NOW, token_id="j1")), **change}
-    token = jwt.encode({"alg": "ES256", "kid": keys.current_id}, claims, keys.current)
+    token = jwt.encode(a_header(keys), claims, keys.current)
     with pytest.raises(Unauthenticated):
         tokens.verify(token, now=NOW)
 
