@@ -42,6 +42,7 @@ class Trail:
         self.caller = caller
         self._contact = contact
         self._query = _query_of(interaction)
+        self._writes = isinstance(interaction, Create | Update | Delete)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
         self._patients: dict[str, None] = {}
         self.status = 0
@@ -67,16 +68,22 @@ class Trail:
         self.touches(_patients_named(predicate))
 
     def succeeded(self, status: int, now: datetime) -> Record:
-        return self._record("success", status, None, now)
+        return self._record("success", status, None, now, self._targets)
 
     def refused(self, refusal: FhirError, now: datetime) -> Record:
         outcome: Outcome = "failed" if refusal.status >= 500 else "refused"
-        return self._record(outcome, refusal.status, type(refusal).__name__, now)
+        return self._record(outcome, refusal.status, type(refusal).__name__, now, self._left())
 
     def failed(self, reason: str, now: datetime) -> Record:
-        return self._record("failed", 500, reason, now)
+        return self._record("failed", 500, reason, now, self._left())
 
-    def _record(self, outcome: Outcome, status: int, reason: str | None, now: datetime) -> Record:
+    def _left(self) -> tuple[Target, ...]:
+        """The targets of what did not succeed: the version that an attempt meant to write is not there."""
+        return tuple([Target(one.reference) for one in self._targets]) if self._writes else self._targets
+
+    def _record(
+        self, outcome: Outcome, status: int, reason: str | None, now: datetime, targets: tuple[Target, ...]
+    ) -> Record:
         caller = self.caller
         self.status = status
         return Record(
@@ -91,7 +98,7 @@ class Trail:
             user=caller.user,
             purpose=caller.purpose,
             token_id=caller.token_id,
-            targets=self._targets,
+            targets=targets,
             patients=tuple(self._patients),
             query=self._query,
             reason=reason,
