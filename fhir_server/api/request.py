@@ -97,10 +97,7 @@ class Request:
 
     def require_json_accepted(self) -> None:
         """Raises NotAcceptable when the client wants a format that we do not write."""
-        wanted = next((value for name, value in self.parameters if name == "_format"), None)
-        if wanted is not None:
-            if wanted.partition(";")[0].strip() not in _JSON:
-                raise NotAcceptable("`_format` names no format that this server writes; it writes json")
+        if _wants_json(self.parameters):
             return
         accept = self.header("accept")
         if accept is not None and not _accepts_json(accept):
@@ -124,7 +121,9 @@ class Request:
         kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
             raise WrongMediaType("The body of a search must be application/x-www-form-urlencoded")
-        return pairs(body.decode("latin-1"))
+        parameters = pairs(body.decode("latin-1"))
+        _wants_json(parameters)
+        return parameters
 
     async def _body(self) -> bytes:
         try:
@@ -190,6 +189,16 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             raise Invalid(f"The header `{name.decode('latin-1')}` is given more than once")
         together[name] = together[name] + b", " + value if name in together else value
     return together
+
+
+def _wants_json(parameters: Parameters) -> bool:
+    """Is there a `_format`? It goes before Accept. Raises NotAcceptable when it is none of ours."""
+    wanted = next((value for name, value in parameters if name == "_format"), None)
+    if wanted is None:
+        return False
+    if wanted.partition(";")[0].strip() not in _JSON:
+        raise NotAcceptable("`_format` names no format that this server writes; it writes json")
+    return True
 
 
 @lru_cache(maxsize=256)
