@@ -207,7 +207,8 @@ async def test_a_query_that_is_none_is_refused(server: Server, query: str) -> No
 
 UNSUPPORTED = """
     organization.name=x _has:Observation:patient:code=x _include=* _include=Patient:*
-    _revinclude=Observation:subject _elements=id _summary=true _text=x _content=x _filter=x _list=x _query=x _contained=true
+    _revinclude=Observation:subject _elements=id _summary=true _text=x _content=x _filter=x
+    _list=x _query=x _contained=true
 """.split()
 
 
