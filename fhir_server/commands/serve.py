@@ -22,7 +22,7 @@ from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.store.embedded import CannotStart, MongodOptions
-from fhir_server.supervisor.plan import SupervisorPlan
+from fhir_server.supervisor.plan import RUNS, SupervisorPlan
 from fhir_server.supervisor.supervise import supervise
 
 
@@ -90,7 +90,7 @@ def plan_of(told: Settings) -> SupervisorPlan:
     """What the supervisor is to run."""
     passed: dict[str, Any] = told.model_dump(mode="json")
     return SupervisorPlan(
-        run_id=f"fhir-server-{uuid.uuid4().hex[:12]}",
+        run_id=f"{RUNS}{uuid.uuid4().hex[:12]}",
         data_dir=told.data_dir,
         settings=passed,
         mongodb_url=told.mongodb_url,

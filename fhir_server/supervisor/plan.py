@@ -16,13 +16,16 @@ import msgspec
 
 from fhir_server.store.embedded import MongodOptions
 
+RUNS = "fhir-server-"
+"""How the name of each run begins, and so the application names of all its database connections."""
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorPlan:
     """What `serve` is to run. Raise no limit here that has a setting: the command fills them in."""
 
     run_id: str
-    """Names this run among all that share a database."""
+    """Names this run among all that share a database; begins with RUNS."""
     data_dir: Path
     settings: dict[str, Any]
     """What the application is made from, as JSON; the supervisor does not look into it."""

@@ -25,10 +25,10 @@ from fhir_server.store.database import Database, Unsuitable
 from fhir_server.store.embedded import CannotStart, refuse_while_served, running
 from fhir_server.store.embedded.tether import raise_descriptor_limit
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.sessions import release_sessions
+from fhir_server.store.sessions import release_orphans, release_sessions
 from fhir_server.supervisor.handover import Dispatcher
 from fhir_server.supervisor.metrics import metrics_folder
-from fhir_server.supervisor.plan import Serving, SupervisorPlan
+from fhir_server.supervisor.plan import RUNS, Serving, SupervisorPlan
 from fhir_server.supervisor.sockets import Sockets, listening
 from fhir_server.supervisor.stopping import Stopped, Stopping, signals
 from fhir_server.supervisor.workers import KILL_MARGIN_SECONDS, Surroundings, Worker
@@ -64,6 +64,9 @@ async def _prepared(plan: SupervisorPlan, sockets: Sockets, stack: AsyncExitStac
         url = (await stack.enter_async_context(running(plan.data_dir, plan.mongod))).url
     database = await stack.enter_async_context(_database(plan, url))
     metrics = stack.enter_context(metrics_folder())
+    # A MongoDB that is not ours outlives a server that is killed, and keeps what it had begun.
+    if orphans := await release_orphans(database, RUNS):
+        log.info("transactions_released", count=orphans)
 
     async def release(worker: str) -> int:
         return await release_sessions(database, worker)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fhir_server.logs import configure
 from fhir_server.store.embedded import CannotStart, MongodOptions
-from fhir_server.supervisor.plan import Serving, SupervisorPlan
+from fhir_server.supervisor.plan import RUNS, Serving, SupervisorPlan
 from fhir_server.supervisor.supervise import supervise
 
 
@@ -24,7 +24,7 @@ def plan(asked: dict[str, Any]) -> SupervisorPlan:
         name: Path(asked[name]) for name in ("data_dir", "tls_cert", "tls_key") if name in asked
     }
     usual: dict[str, Any] = {
-        "run_id": f"test-{Path(asked['data_dir']).name}",
+        "run_id": f"{RUNS}test-{Path(asked['data_dir']).name}",
         "settings": {},
         "application": "tests.processes.tiny:create_app",
         "mongod": MongodOptions(cache_gb=0.25),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from fhir_server.store.database import SCHEMA_VERSION, Unsuitable
 from fhir_server.store.documents import Document
 from fhir_server.store.embedded.binary import mongod
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.sessions import release_orphans
 from fhir_server.store.store import Store
 from tests.store.conftest import DATABASE, OpenStore
 from tests.store.versions import Clock, a_change, stored
@@ -129,4 +131,42 @@ async def test_the_open_transactions_of_a_process_that_died_are_ended(
         assert await store.release_sessions("someone else") == 0
         assert await store.release_sessions("dead") == 1
         assert (await stored(store, key, a_change("free", type="Patient"))).number == 2
+        await session.end_session()
+
+
+HOLDS = """
+import asyncio, os, sys
+from pymongo import AsyncMongoClient
+
+async def main(url, app_name, database):
+    client = AsyncMongoClient(url, appname=app_name)
+    session = client.start_session()
+    await session.start_transaction()
+    resources = client[database]["resources"]
+    await resources.update_one({"_id": "Patient/1"}, {"$set": {"held": True}}, session=session)
+    os._exit(9)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_server_that_starts_ends_what_those_that_are_gone_left(
+    mongodb_url: str, open_store: OpenStore
+) -> None:
+    store = await open_store()
+    keys = [Key("Patient", str(n)) for n in range(3)]
+    for key in keys:
+        await stored(store, key, a_change(type="Patient"))
+    gone = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDS, mongodb_url, "orphans-gone", DATABASE)
+    )
+    assert await gone.wait() == 9
+    async with AsyncMongoClient[Document](mongodb_url, appname="orphans-living") as living:
+        session = living.start_session()
+        await session.start_transaction()
+        resources = living[DATABASE]["resources"]
+        await resources.update_one({"_id": "Patient/2"}, {"$set": {"held": True}}, session=session)
+        assert await release_orphans(store._database, "orphans-") == 1
+        assert (await stored(store, keys[1], a_change("free", type="Patient"))).number == 2
+        await session.commit_transaction()
         await session.end_session()
