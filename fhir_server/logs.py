@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +43,7 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _Clock(),
             _exception_without_values,
             only_known,
             structlog.processors.JSONRenderer(serializer=_serialized),
@@ -52,6 +53,23 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format='{"event":"library","logger":"%(name)s"}')
+
+
+class _Clock:
+    """The time of a line in UTC. Busy servers write many lines in a second, so its text is kept."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        event["time"] = f"{self._text}.{int((now - second) * 1_000_000):06d}Z"
+        return event
 
 
 def _exception_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

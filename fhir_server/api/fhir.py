@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -50,9 +51,10 @@ class Fhir:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
         method: str = scope["method"]
-        with self._metrics.request(method) as measured:
-            response = await self._answer(scope, receive, contact)
-            measured.status = response.status
+        started = time.perf_counter()
+        response = await self._answer(scope, receive, contact)
+        known = method if method in METHODS else "other"
+        self._metrics.answered(known, response.status, time.perf_counter() - started)
         await response.send(send, request_id=contact.request_id, without_body=method == "HEAD")
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:

@@ -10,23 +10,12 @@ https://prometheus.github.io/client_python/multiprocess/
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-
-@dataclass(slots=True)
-class Measured:
-    """One request under way; its status is known at the end."""
-
-    status: int = 500
 
 
 class Metrics:
@@ -40,18 +29,18 @@ class Metrics:
         self._seconds = Histogram(
             "fhir_request_seconds", "Time to answer", ["method"], buckets=_SECONDS, registry=self.registry
         )
+        # The library looks a pair of labels up under a lock; there are few of them.
+        self._of: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
-    @contextmanager
-    def request(self, method: str) -> Iterator[Measured]:
-        """Measure one request."""
-        measured = Measured()
-        started = time.perf_counter()
-        try:
-            yield measured
-        finally:
-            known = method if method in METHODS else "other"
-            self._requests.labels(known, str(measured.status)).inc()
-            self._seconds.labels(known).observe(time.perf_counter() - started)
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        """Count one request that was answered; `method` is one of METHODS or `other`."""
+        found = self._of.get((method, status))
+        if found is None:
+            found = self._requests.labels(method, str(status)), self._seconds.labels(method)
+            self._of[method, status] = found
+        requests, durations = found
+        requests.inc()
+        durations.observe(seconds)
 
     def exposition(self) -> bytes:
         """All workers' numbers in the text format."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import format_datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fhir_server.interactions.answers import (
@@ -118,4 +117,10 @@ def _state(version: Version) -> Headers:
 
 def http_date(moment: datetime) -> bytes:
     """https://www.rfc-editor.org/rfc/rfc9110#name-date-time-formats, whole seconds."""
-    return format_datetime(moment, usegmt=True).encode()
+    utc = moment.astimezone(UTC)
+    day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
+    return f"{day}, {utc.day:02d} {month} {utc.year:04d} {utc:%H:%M:%S} GMT".encode()
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -15,7 +15,7 @@ from fhir_server.policy.context import Right
 from fhir_server.r4.errors import Forbidden, NotFound
 from fhir_server.r4.resource import Key
 from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Everything, OfPatients
+from fhir_server.search.predicate import Everything, OfPatients, OnlyOfPatients
 from fhir_server.search.version import Version
 
 
@@ -28,8 +28,8 @@ class Access:
 
     @property
     def needs_tokens(self) -> bool:
-        """Can a version be judged by its patients alone, without its search tokens?"""
-        return not isinstance(self.right.predicate, Everything | OfPatients)
+        """Does judging a version take its search tokens, and not its patients alone?"""
+        return not isinstance(self.right.predicate, Everything | OfPatients | OnlyOfPatients)
 
     def sees(self, version: Version) -> bool:
         """May the caller know that this version exists?"""

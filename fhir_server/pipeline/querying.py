@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -45,14 +45,16 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     after = Position.from_text(query.cursor) if query.cursor is not None else None
+    releasing = _Releasing(caller, services, now)
+    # Tokens are many: they come along only for what is decided by them.
+    tokens = bool(query.includes) or releasing.needs_tokens(query.types)
 
     async def run(consented: Predicate) -> tuple[_Found, int | None]:
         predicate = all_of(query.predicate, allowed, consented)
-        found = await _page(query, predicate, after, services)
+        found = await _page(query, predicate, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
 
     (versions, onward), total = await services.consents.governed(caller, now, run)
-    releasing = _Releasing(caller, services, now)
     matches = releasing.released(versions)
     includes = releasing.released(await _included(query, matches, services))
     trail.shows([*matches, *includes])
@@ -122,6 +124,11 @@ class _Releasing:
         access = self._of_type(version.key.type)
         return access is not None and access.sees(version)
 
+    def needs_tokens(self, types: Sequence[str]) -> bool:
+        """Does judging versions of these types (none: of all) take their search tokens?"""
+        accesses = [self._of_type(resource_type) for resource_type in types]
+        return not types or any(access is not None and access.needs_tokens for access in accesses)
+
     def _of_type(self, resource_type: str) -> Access | None:
         """An included resource needs `s` on its type, or `r`; either reaches what it reaches."""
         if resource_type not in self._access:
@@ -131,7 +138,9 @@ class _Releasing:
         return self._access[resource_type]
 
 
-async def _page(query: Query, predicate: Predicate, after: Position | None, services: Services) -> _Found:
+async def _page(
+    query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
+) -> _Found:
     if query.count == 0:
         return [], None
     if query.types == _AUDIT:
@@ -143,7 +152,7 @@ async def _page(query: Query, predicate: Predicate, after: Position | None, serv
             services=services,
         )
     page = await services.store.page(
-        predicate, types=_types(query), order=query.order, after=after, count=query.count, tokens=True
+        predicate, types=_types(query), order=query.order, after=after, count=query.count, tokens=tokens
     )
     return list(page.versions), page.next
 
