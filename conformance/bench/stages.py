@@ -25,6 +25,7 @@ from conformance.bench.scene import Scene
 from fhir_server.app import Application
 from fhir_server.interactions.prepare import Prepared, prepare, with_identity
 from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.pipeline.writing import admit_write
 from fhir_server.r4.interaction import Create, Read
@@ -32,7 +33,6 @@ from fhir_server.r4.resource import Key, from_text, to_text
 from fhir_server.r4.validation import validate
 from fhir_server.search.extraction import extract
 from fhir_server.search.version import Version
-from fhir_server.pipeline.services import Services
 from fhir_server.settings import Settings
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.tokens import Grant
