@@ -27,7 +27,8 @@ async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 PROBES = [
     *(Ask("GET", path) for path in """
-        Patient/{} Patient/{}/_history Observation/o-{} Observation/o-{}/_history/1 Observation/x-{} Provenance/v-{}
+        Patient/{} Patient/{}/_history Observation/o-{} Observation/o-{}/_history/1 Observation/x-{}
+        Provenance/v-{}
         Observation?subject=Patient/{} Observation?_id=o-{} Patient?_id={} ?_type=Patient&_id={},p1
     """.split()),
     Ask("DELETE", "Observation/o-{}"),
