@@ -54,6 +54,17 @@ class Client:
             [action] = self._random.choices(list(actions), list(actions.values()))
             await action()
 
+    async def write_to_all(self, seconds_max: float) -> None:
+        """Each of the shared ones can be written to soon: nothing that was killed holds it."""
+        for number in range(SHARED):
+            id = f"shared-{number}"
+            try:
+                async with asyncio.timeout(seconds_max):
+                    while not await self._write(Write("PUT", "Patient", id, self._patient(id))):
+                        pass
+            except TimeoutError:
+                self.complaints.append(f"Patient/{id}: could not be written to for {seconds_max:g} s")
+
     async def create(self) -> None:
         await self._write(Write("POST", "Patient", None, self._patient()))
 
@@ -135,13 +146,14 @@ class Client:
         self._journal.answered(attempt, response.status_code, (seen,))
         return seen
 
-    async def _write(self, write: Write) -> None:
+    async def _write(self, write: Write) -> bool:
+        """Whether it was acknowledged."""
         attempt = self._journal.begin(writes=(write,))
         address = f"/{write.type}" if write.id is None else f"/{write.type}/{write.id}"
         headers = {} if write.if_match is None else {"If-Match": f'W/"{write.if_match}"'}
         response = await self._send(attempt, write.method, address, write.content, headers)
         if response is None:
-            return
+            return False
         seen: tuple[Seen, ...] = ()
         if "location" in response.headers:
             seen = (_seen(response.headers["location"]),)
@@ -149,6 +161,7 @@ class Client:
             seen = (_tombstone(write, response.headers["etag"]),)
         self._journal.answered(attempt, response.status_code, seen)
         self._remember(attempt)
+        return response.is_success
 
     def _remember(self, attempt: Attempt) -> None:
         if not attempt.seen:

@@ -38,6 +38,7 @@ KILLED_IN_ITS_START: Final = 0.3
 """How often a later start is killed once before it is left alone; the first one always is."""
 ANSWERS_BEFORE_A_KILL: Final = 40
 RECOVERY_SECONDS_MAX: Final = 60.0
+WRITABLE_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.02
 IDENTIFIERS_ASKED_AT_ONCE: Final = 40
 SHOWN_MAX: Final = 12
@@ -62,13 +63,15 @@ async def _run(serving: Serving, seed: int, rounds: int) -> None:
     senders = [Sender(f"{seed}-{number}-", serving.mllp_port) for number in range(SENDERS)]
     async with serving.client(token) as http:
         clients = [Client(number, http, journal, Random(f"{seed}/{number}")) for number in range(CLIENTS)]
+        probe = Client(CLIENTS, http, journal, Random(f"{seed}/probe"))
         async with _working([*clients, *senders]):
             for victim in _victims(random, rounds):
                 await _kill(serving, victim, journal, random)
+                await probe.write_to_all(WRITABLE_SECONDS_MAX)
             await _answers(journal, ANSWERS_BEFORE_A_KILL)
         messages = [message for sender in senders for message in sender.messages]
         await _send_again(senders, random)
-        found = [complaint for client in clients for complaint in client.complaints]
+        found = [complaint for client in [*clients, probe] for complaint in client.complaints]
         async with serving.store() as store:
             evidence = await gathered(store)
         found += [*flaws(journal, evidence), *feed_flaws(messages, evidence)]
