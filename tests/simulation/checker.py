@@ -212,7 +212,8 @@ def updates_hit_what_they_named(trial: Trial) -> Iterator[str]:
                 continue
             key = f"{write.type}/{write.id}"
             if attempt.fate is Fate.ACKNOWLEDGED and Seen(key, write.if_match + 1) not in attempt.seen:
-                yield f"{attempt.name}: named version {write.if_match}, left {attempt.seen}"
+                left = ", ".join(map(str, attempt.seen))
+                yield f"{attempt.name}: named version {write.if_match}, left {left}"
             superseded = trial.evidence.find(key, write.if_match + 1) is not None
             if attempt.fate is Fate.REFUSED and not superseded:
                 yield f"{attempt.name}: version {write.if_match} of {key} is current, and was refused"

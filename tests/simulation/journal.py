@@ -8,6 +8,7 @@ found afterwards, in the store or in the ledger, can be traced to the attempt th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -52,6 +53,9 @@ class Seen:
     key: str
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.key} version {self.number}"
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -78,7 +82,7 @@ class Attempt:
         asked = [f"read {self.reads}"] if self.reads else [_told(write) for write in self.writes]
         if len(asked) > WRITES_TOLD_MAX:
             asked[WRITES_TOLD_MAX // 2 : -WRITES_TOLD_MAX // 2] = ["..."]
-        seen = ", ".join(f"{one.key} version {one.number}" for one in self.seen[:WRITES_TOLD_MAX])
+        seen = ", ".join(map(str, self.seen[:WRITES_TOLD_MAX]))
         return (
             f"{self.name} [{self.sent}..{self.answered or '?'}] {'transaction: ' if self.bundle else ''}"
             f"{'; '.join(asked)} -> {self.fate.value} {self.status or 'no answer'}"
@@ -123,7 +127,8 @@ class Journal:
 
     def about(self, word: str) -> list[str]:
         """The lines of the journal in which a name, a key or a mark stands."""
-        return [line for line in map(str, self.attempts) if word in line]
+        whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+        return [line for line in map(str, self.attempts) if whole.search(line)]
 
 
 def mark_of(content: Mapping[str, Any]) -> str | None:
