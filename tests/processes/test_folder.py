@@ -33,6 +33,19 @@ def test_the_socket_of_a_long_path_lies_in_one_short_folder_each_time(
     assert prepared(tmp_path / ("y" * 200)).socket != socket
 
 
+def test_the_socket_of_a_path_with_capitals_lies_in_one_without(
+    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drivers compare the names of a set's members in lower case: they would never find this one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "T"))
+    (tmp_path / "T").mkdir()
+    monkeypatch.setattr("fhir_server.store.embedded.folder.SHORT_FOLDER", short_folder)
+    made = prepared(tmp_path / "Users" / "Ánna")
+    assert str(made.socket) == str(made.socket).lower()
+    assert made.socket.parent.parent == short_folder
+    assert made.path.name == "Ánna"
+
+
 def test_a_link_in_the_place_of_the_short_folder_is_not_followed(
     tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +63,7 @@ def test_two_paths_that_are_both_too_long_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("t" * 100)))
+    monkeypatch.setattr("fhir_server.store.embedded.folder.SHORT_FOLDER", tmp_path / ("t" * 100))
     with pytest.raises(CannotStart, match="too long for a Unix socket"):
         prepared(tmp_path / ("x" * 200))
 

@@ -8,9 +8,10 @@ The data folder: what lies where in it, and who may look.
     run/            the Unix socket on which mongod listens, and nothing else does
 
 The socket has no password: the mode 0700 of its folder is what keeps other users of the machine
-out. A socket's path has room for about 107 bytes (`sun_path`, man 7 unix). When the folder's own
-path is longer than that, the socket lies in a folder of the system's temporary folder, named after
-a hash of the real path, so that each start finds the same one.
+out. A socket's path has room for about 107 bytes (`sun_path`, man 7 unix), and drivers write the
+names of a set's members in lower case. When the folder's own path is longer than that, or has a
+capital, the socket lies in a folder of the system's temporary folder, named after a hash of the
+real path, so that each start finds the same one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from fhir_server.store.embedded.errors import CannotStart
 
 SOCKET_PATH_BYTES_MAX = 103
 """macOS has room for 104 bytes with the closing zero, Linux for 108."""
+
+SHORT_FOLDER = Path("/tmp")  # noqa: S108  what is made there is closed to others, see `_private`
+"""Where the system's own temporary folder has a long name or capitals, as on macOS."""
 
 OWNER_ONLY = 0o700
 
@@ -70,21 +74,21 @@ def prepared(data_dir: Path) -> DataFolder:
 
 
 def _socket_folder(path: Path) -> Path:
-    inside = path / "run"
-    if _fits(inside):
-        return inside
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    outside = Path(tempfile.gettempdir()) / f"fhir-server-{digest}"
-    if _fits(outside):
-        return outside
+    temporary = (Path(tempfile.gettempdir()), SHORT_FOLDER)
+    outside = [folder / f"fhir-server-{digest}" for folder in temporary if folder.is_dir()]
+    for folder in (path / "run", *outside):
+        if _fits(folder):
+            return folder
     raise CannotStart(
-        f"The paths of {path} and of the temporary folder are both too long for a Unix socket; "
-        "choose a shorter data folder"
+        f"The paths of {path} and of the temporary folder are both too long for a Unix socket, or have "
+        "capitals; choose a shorter data folder"
     )
 
 
 def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder / "mongod.sock")) <= SOCKET_PATH_BYTES_MAX
+    socket = folder / "mongod.sock"
+    return len(os.fsencode(socket)) <= SOCKET_PATH_BYTES_MAX and str(socket) == str(socket).lower()
 
 
 def _private(folder: Path) -> Path:
