@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the usual minute of a balancer, so that it is the balancer that closes."""
+HEAD_BYTES_MAX = 65_536
+HEAD_SECONDS_MAX = 20
+"""For the request line and the headers."""
 NOT_STARTED = 3
 
 Message = MutableMapping[str, Any]
@@ -100,7 +103,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = HttpToolsProtocol(
+        protocol: asyncio.Protocol = Connection(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
@@ -117,13 +120,67 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+class Connection(HttpToolsProtocol):
+    """
+    uvicorn's HTTP, with limits on the head of a request: its bytes, and the time until it is whole.
+
+    The parser keeps what it has of a head for as long as it lasts, so without limits anybody,
+    without a token, could fill the memory or hold a connection.
+    """
+
+    _head_bytes = 0
+    _is_in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """A connection on which nothing comes is closed as an idle one is."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(KEEP_ALIVE_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts the bytes of a head; the first ones begin its time."""
+        if self._is_in_head:
+            if self._head_bytes == 0:
+                self._set_deadline(self.loop.call_later(HEAD_SECONDS_MAX, self._refuse_late))
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response(f"The head of the request has more than {HEAD_BYTES_MAX} bytes")
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._set_deadline(None)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next is the head of another request."""
+        self._is_in_head = True
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._set_deadline(None)
+        super().connection_lost(exc)
+
+    def _refuse_late(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response(f"The head of the request was not whole within {HEAD_SECONDS_MAX} seconds")
+
+    def _set_deadline(self, deadline: asyncio.TimerHandle | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = deadline
+
+
 def _config(spec: WorkerSpec, application: Application, tell: Tell) -> uvicorn.Config:
     async def sign_of_life() -> None:
         tell(Report())
 
     return uvicorn.Config(
         application,
-        http=HttpToolsProtocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         # Log lines are written by the pipeline, one per request.
