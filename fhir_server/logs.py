@@ -7,6 +7,7 @@ by accident.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -49,10 +50,21 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(serializer=_serialized),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=_StandardError,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format='{"event":"library","logger":"%(name)s"}')
+
+
+class _StandardError:
+    """Writes lines to standard error. A line that cannot be written (a full disk, no reader) stops nobody."""
+
+    def msg(self, line: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.buffer.write(line + b"\n")
+            sys.stderr.buffer.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class _Clock:
