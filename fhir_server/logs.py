@@ -59,6 +59,9 @@ def configure(process: str, *, level: int = logging.INFO) -> None:
 class _StandardError:
     """Writes lines to standard error. A line that cannot be written (a full disk, no reader) stops nobody."""
 
+    def __init__(self, *_names: object) -> None:
+        """structlog hands over what a logger was asked for by."""
+
     def msg(self, line: bytes) -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.buffer.write(line + b"\n")
