@@ -148,7 +148,9 @@ class Connection(HttpToolsProtocol):
             self.send_400_response(f"The head of the request has more than {HEAD_BYTES_MAX} bytes")
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole. What came at once with it is measured here; uvicorn answers 400."""
+        if self._head_bytes > HEAD_BYTES_MAX and self._size_of_head() > HEAD_BYTES_MAX:
+            raise ValueError("the head of the request is too long")
         self._is_in_head = False
         self._head_bytes = 0
         self._set_deadline(None)
@@ -163,6 +165,9 @@ class Connection(HttpToolsProtocol):
         """Nothing is waited for any more."""
         self._set_deadline(None)
         super().connection_lost(exc)
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse_late(self) -> None:
         if not self.transport.is_closing():
