@@ -144,15 +144,20 @@ def _speaks_of(rule: Rule, purpose: str) -> bool:
 
 
 def _reason_of_denial(denials: list[Rule]) -> str:
-    flaw = next((rule.flaw for rule in denials if rule.flaw), None)
+    flaw = _first_flaw(denials)
     return "a consent denies this" if flaw is None else f"a consent cannot be applied: {flaw}"
 
 
 def _reason_of_remainder(remainders: list[Rule]) -> str:
-    flaw = next((rule.flaw for rule in remainders if rule.flaw), None)
+    flaw = _first_flaw(remainders)
     if flaw is not None:
         return f"a consent cannot be applied: {flaw}"
     return "a consent permits others or other purposes only"
+
+
+def _first_flaw(rules: list[Rule]) -> str | None:
+    """One of them, whatever order the consents came in."""
+    return min((rule.flaw for rule in rules if rule.flaw), default=None)
 
 
 def _basis(rules: list[Rule]) -> tuple[str, ...]:

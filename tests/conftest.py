@@ -20,9 +20,16 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
+
+# In CI the examples of property tests are the same each time; elsewhere they are new ones, and a failure
+# prints how to repeat it. A busy machine is slow, not wrong: there is no deadline for an example.
+settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("same" if os.environ.get("CI") else "new")
 
 PR_SET_CHILD_SUBREAPER = 36
 ENDING_SECONDS_MAX = 5.0
