@@ -119,7 +119,8 @@ def http_date(moment: datetime) -> bytes:
     """https://www.rfc-editor.org/rfc/rfc9110#name-date-time-formats, whole seconds."""
     utc = moment.astimezone(UTC)
     day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
-    return f"{day}, {utc.day:02d} {month} {utc.year:04d} {utc:%H:%M:%S} GMT".encode()
+    time = f"{utc.hour:02d}:{utc.minute:02d}:{utc.second:02d}"
+    return f"{day}, {utc.day:02d} {month} {utc.year:04d} {time} GMT".encode()
 
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from consent.decision import Decision, Requester
@@ -68,6 +69,7 @@ class Consents:
             await self.as_of(epoch)
 
 
+@lru_cache(maxsize=4_096)
 def requester(caller: Caller) -> Requester:
     """The facts of a caller that a consent can speak of."""
     user = caller.user or ""
