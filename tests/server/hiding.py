@@ -81,17 +81,13 @@ class Who:
     def client(self, server: Server) -> httpx.AsyncClient:
         return server.as_(self.scope, user=self.user, patient=self.patient, purpose=self.purpose)
 
-    @property
-    def confined(self) -> bool:
-        return self.user != "Practitioner/7" and not self.scope.startswith("system")
-
 
 PRACTITIONER = Who("a practitioner whom consents deny", "user/*.cruds", user="Practitioner/7")
 CONFINED = (
-    Who("an app for one patient", "patient/*.cruds", patient=SEEN, hidden=("d0", OTHER)),
+    Who("an app for one patient", "patient/*.cruds", patient=SEEN, hidden=(OTHER,)),
     Who("a patient's app", "patient/*.cruds", user="Patient/p1", patient=SEEN, hidden=("d0", OTHER)),
-    Who("a patient", "user/*.cruds", user="Patient/p1", hidden=("d0", OTHER)),
-    Who("a related person", "user/*.cruds", user="RelatedPerson/r1", hidden=("d0", OTHER)),
+    Who("a patient", "user/*.cruds", user="Patient/p1", hidden=(OTHER,)),
+    Who("a related person", "user/*.cruds", user="RelatedPerson/r1", hidden=(OTHER,)),
     Who(
         "both contexts",
         "user/*.cruds patient/*.cruds",
@@ -100,7 +96,7 @@ CONFINED = (
         hidden=("d0", OTHER),
     ),
 )
-SYSTEM = Who("a system for marketing", "system/*.cruds", purpose="HMARKT", hidden=("d0", OTHER))
+SYSTEM = Who("a system for marketing", "system/*.cruds", purpose="HMARKT", hidden=("d0",))
 CALLERS = (PRACTITIONER, *CONFINED)
 
 

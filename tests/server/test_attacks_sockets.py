@@ -235,6 +235,16 @@ async def test_who_hangs_up_before_the_answer_leaves_the_record_of_what_was_done
     assert found["total"] == 1
 
 
+async def test_a_forwarded_address_is_believed_of_no_one(served: Served) -> None:
+    """Unless --behind-proxy names who may say so."""
+    forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "X-Request-Id": "forwarded"}
+    async with served.client() as client:
+        await client.get("/Patient/x", headers=forwarded)
+    (event,) = await served.recorded("forwarded")
+    assert "203.0.113.9" not in json.dumps(event)
+    assert event["agent"][0]["network"]["address"] == "127.0.0.1"
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for(served: Served) -> None:
     head = a_create("slow", 1_000) + served.authorization + b"\r\n"
     answered = await served.says(head, *([b" "] * 12), pause_seconds=0.2)
