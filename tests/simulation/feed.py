@@ -77,17 +77,21 @@ class Sender:
         One message after the other until `ended`, and then until the last one is answered AA: what
         was answered CA before is stored by then.
         """
-        while not ended.is_set() or self.messages[-1].enhanced:
-            patient, place = divmod(len(self.messages), MESSAGES_OF_A_PATIENT)
-            message = Message(
-                control_id=f"{self._name}{len(self.messages)}",
-                patient=f"{self._name}p{patient}",
-                event="A01" if place == 0 else "A08",
-                enhanced=place == ENHANCED,
-            )
-            self.messages.append(message)
-            await self.accepted(message)
-        self.hang_up()
+        try:
+            while not ended.is_set() or self.messages[-1].enhanced:
+                self.messages.append(self._next())
+                await self.accepted(self.messages[-1])
+        finally:
+            self.hang_up()
+
+    def _next(self) -> Message:
+        patient, place = divmod(len(self.messages), MESSAGES_OF_A_PATIENT)
+        return Message(
+            control_id=f"{self._name}{len(self.messages)}",
+            patient=f"{self._name}p{patient}",
+            event="A01" if place == 0 else "A08",
+            enhanced=place == ENHANCED,
+        )
 
     async def accepted(self, message: Message) -> None:
         """Sends it until it is the server's."""

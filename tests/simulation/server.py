@@ -157,10 +157,13 @@ class Serving:
             if str(self.data_dir) in command or (pid in self._pids and "fhir_server" in command)
         ]
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Whatever still runs is killed, so that a test that failed leaves nothing."""
         if self._process is not None and self._process.returncode is None:
+            started = [*self.workers, *self.mongod]
             self._process.kill()
+            await self._process.wait()
+            await gone(started)
 
     def events(self, begin: int = 0) -> list[dict[str, Any]]:
         """The lines of the log, of all processes, from a position on."""

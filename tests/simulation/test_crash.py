@@ -52,7 +52,7 @@ async def test_what_was_acknowledged_survives_any_kill(short_folder: Path, seed:
     try:
         await _run(serving, seed, rounds)
     finally:
-        serving.end()
+        await serving.end()
 
 
 async def _run(serving: Serving, seed: int, rounds: int) -> None:

@@ -83,7 +83,7 @@ async def raced(short_folder: Path) -> AsyncIterator[Raced]:
         yield Raced(serving, await serving.token())
         await serving.stop()
     finally:
-        serving.end()
+        await serving.end()
 
 
 def _version(response: httpx.Response) -> int:
