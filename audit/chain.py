@@ -35,8 +35,7 @@ truncated: the chain ends before a head that is known to exist.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """One record in its place; `payload` is what was hashed and all that must be kept."""
 
     shard: str
@@ -45,8 +44,7 @@ class Link:
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """A place in a chain: the link at `position` has this hash. Position 0 is before the first."""
 
     shard: str

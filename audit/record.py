@@ -8,24 +8,23 @@ query the caller sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+import msgspec
 
 Outcome = Literal["success", "refused", "failed"]
 """success; refused by us for what the caller did (4xx); failed for what we could not do (5xx)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A resource that was touched: `Observation/5`, and its version where one is known."""
 
     reference: str
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """
     What happened, once.
 

@@ -12,9 +12,9 @@ import asyncio
 import re
 import time
 from collections.abc import MutableMapping
+from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import structlog
 
@@ -160,7 +160,7 @@ class Fhir:
                 interaction="login",
                 outcome="refused",
                 status=TooMany.status,
-                request_id=str(uuid4()),
+                request_id=token_hex(16),
                 address=address,
                 reason=f"{route} TooMany",
                 count=number,
@@ -185,4 +185,4 @@ def _request_id(scope: MutableMapping[str, Any]) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
-    return str(uuid4())
+    return token_hex(16)

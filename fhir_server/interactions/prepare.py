@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable
 from fhir_server.r4.interaction import Content
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
@@ -46,7 +48,7 @@ class Prepared:
         if not patients:
             return self
         together = tuple(dict.fromkeys((*self.entry.patients, *patients)))
-        return replace(self, entry=replace(self.entry, patients=together))
+        return replace(self, entry=structs.replace(self.entry, patients=together))
 
 
 def parsed(content: Content) -> Resource:

@@ -11,8 +11,9 @@ https://hl7.org/fhir/R4/group.html, https://hl7.org/fhir/R4/auditevent.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text

@@ -15,7 +15,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -34,8 +33,7 @@ EXPONENT_MAX: Final = 400
 NUMBER_CHARACTERS_MAX: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """The logical identity of a resource: `Patient/1`."""
 
     type: str

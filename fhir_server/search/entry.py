@@ -17,13 +17,12 @@ Inside a value `|` is written `\\|` and `\\` is written `\\\\`, so no value can 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 DELETED = "~deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """
     A value with an extent: [low, high], both inclusive, microseconds since 1970 for dates.
 
@@ -35,8 +34,7 @@ class Range:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """
     The index entry of one version.
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from audit.chain import Link, first_break, record_of, start_of
 from audit.index import entries_of
@@ -52,7 +53,7 @@ async def recorded(store: Store) -> Counter[str]:
 
 def numbered(n: int) -> Record:
     record = a_record(Key("Patient", str(n)), "read", patients=[str(n)])
-    return Record(**{**{name: getattr(record, name) for name in record.__slots__}, "request_id": str(n)})
+    return replace(record, request_id=str(n))
 
 
 async def test_an_appended_record_is_there_once_and_can_be_found_by_its_place(store: Store) -> None:
