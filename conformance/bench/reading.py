@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from conformance.bench import raw as driver
+from conformance.bench.bare import bare_server
 from conformance.bench.figures import Comparison, Goal
 from conformance.bench.raw import Document
-from conformance.bench.rounds import Run, in_turns
+from conformance.bench.rounds import Rounds, Run, all_in_turns, in_turns
 from conformance.bench.scene import Scene
+from conformance.bench.wire import drive
 
 READS: Final = Goal(2.0)
 LONE: Final = Goal(1.5, at_least=False)
@@ -38,7 +40,15 @@ async def reads(scene: Scene) -> AsyncIterator[Comparison]:
         items = scene.options.allowance.of(itertools.cycle(keys))
         return await driver.drive(items, find, in_flight=scene.options.in_flight)
 
-    yield Comparison("read", "find_one", await in_turns(scene.options.rounds, ours, raw), READS)
+    async with bare_server(scene.server.mongodb_url, ()) as bare:
+
+        async def plain() -> Run:
+            asked = itertools.cycle([bare.request("GET", key) for key in keys])
+            return await drive(bare, scene.options.allowance.of(asked), in_flight=scene.options.in_flight)
+
+        mine, driven, served = await all_in_turns(scene.options.rounds, ours, raw, plain)
+    yield Comparison("read", "find_one", Rounds(mine, driven), READS)
+    yield Comparison("read", "find_one by a bare HTTP server", Rounds(mine, served), None)
 
 
 async def lone_reads(scene: Scene) -> AsyncIterator[Comparison]:

@@ -75,11 +75,16 @@ class Rounds:
 
 async def in_turns(rounds: int, ours: Side, raw: Side) -> Rounds:
     """Measure both sides `rounds` times, never at the same time."""
-    measured: list[tuple[Run, Run]] = []
+    mine, other = await all_in_turns(rounds, ours, raw)
+    return Rounds(mine, other)
+
+
+async def all_in_turns(rounds: int, *sides: Side) -> list[tuple[Run, ...]]:
+    """Measure each side `rounds` times, never two at the same time; the runs of each side."""
+    measured: list[list[Run]] = [[] for _ in sides]
     for _ in range(rounds):
-        # What one side leaves to the garbage collector is not to be paid by the other.
-        gc.collect()
-        mine = await ours()
-        gc.collect()
-        measured.append((mine, await raw()))
-    return Rounds(tuple(one for one, _ in measured), tuple(other for _, other in measured))
+        for side, runs in zip(sides, measured, strict=True):
+            # What one side leaves to the garbage collector is not to be paid by the next.
+            gc.collect()
+            runs.append(await side())
+    return [tuple(runs) for runs in measured]

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from conformance.bench import raw as driver
+from conformance.bench.bare import bare_server
 from conformance.bench.figures import Comparison, Goal
 from conformance.bench.raw import Document
-from conformance.bench.rounds import Rounds, Run, in_turns
+from conformance.bench.rounds import Rounds, Run, all_in_turns
 from conformance.bench.scene import Scene
 from conformance.bench.wire import drive
 
@@ -62,11 +63,12 @@ async def searches(scene: Scene) -> AsyncIterator[Comparison]:
             scene.server.address.request("GET", asked.query.format(patient=patient)) for patient in patients
         ]
         sent = await _sent(scene, requests)
-        rounds = await _compared(scene, requests, sent)
-        yield Comparison(asked.what, "the same find", rounds, SEARCHES)
+        mine, driven, served = await _compared(scene, requests, sent)
+        yield Comparison(asked.what, "the same find", Rounds(mine, driven), SEARCHES)
+        yield Comparison(asked.what, "the same find by a bare HTTP server", Rounds(mine, served), None)
 
 
-async def _compared(scene: Scene, requests: list[bytes], sent: list[Document]) -> Rounds:
+async def _compared(scene: Scene, requests: list[bytes], sent: list[Document]) -> list[tuple[Run, ...]]:
     resources = scene.raw.served["resources"]
 
     async def find(command: Document) -> None:
@@ -85,7 +87,13 @@ async def _compared(scene: Scene, requests: list[bytes], sent: list[Document]) -
         items = scene.options.allowance.of(itertools.cycle(sent))
         return await driver.drive(items, find, in_flight=scene.options.in_flight)
 
-    return await in_turns(scene.options.rounds, ours, raw)
+    async with bare_server(scene.server.mongodb_url, sent) as bare:
+
+        async def plain() -> Run:
+            asked = itertools.cycle([bare.request("GET", f"search/{n}") for n in range(len(sent))])
+            return await drive(bare, scene.options.allowance.of(asked), in_flight=scene.options.in_flight)
+
+        return await all_in_turns(scene.options.rounds, ours, raw, plain)
 
 
 async def _patients(scene: Scene, asked: Asked) -> list[str]:

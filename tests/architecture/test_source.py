@@ -47,7 +47,6 @@ CALLS_ALLOWED: dict[str, dict[str, str]] = {
         "fhir_server/worker.py": "hands the supervisor's folder over to prometheus_client",
     },
     "uuid4": {
-        "fhir_server/api/fhir.py": "an entry point: gives each request the id it is known by",
         "fhir_server/app.py": "the one source of ids of the server, handed down from here",
         "fhir_server/commands": "an entry point: passes the id on",
     },
