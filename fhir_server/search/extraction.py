@@ -18,7 +18,7 @@ from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
 from fhir_server.r4.compartments import patient_parameters
-from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax
+from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax, environment
 from fhir_server.r4.fhirpath.model import alternatives as members_of
 from fhir_server.r4.fhirpath.model import is_a
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, type_name
@@ -57,10 +57,10 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
     plan = _plan(key.type)
     site = Site(base_url, zone)
     root = Node(key.type, resource)
-    focus = [root]
+    focus, around = [root], environment(root)
     found = _Found([key.type], [], [key.id] if key.type == "Patient" else [])
     for selection in plan.selections(resource):
-        nodes = selection.evaluate(focus, root)
+        nodes = selection.evaluate(focus, around)
         if nodes:
             for use in selection.uses:
                 use.collect(nodes, site, found)

@@ -1,11 +1,13 @@
 """
 FHIRPath expressions, compiled once into closures over plain JSON.
 
-What is compiled is what R4's search parameters use and, of its invariants, what comes with
-that; anything else raises UnsupportedExpression when it is compiled, never when it is run, and
-tests/r4/test_fhirpath_coverage.py lists by name what that leaves out. Two readings of ours:
+What is compiled is what R4's search parameters and invariants use; anything else raises
+UnsupportedExpression when it is compiled, never when it is run, and
+tests/r4/test_fhirpath_coverage.py lists by name what that leaves out. Three readings of ours:
 `as` is `ofType` even on a collection, as R4's search expressions mean it; `resolve()` knows the
-type of what a reference points to (and the whole resource if it is contained), nothing more.
+type of what a reference points to (and the whole resource if it is contained), nothing more;
+`matches` and `replaceMatches` take the regular expressions that R4 itself uses, and no others,
+as some take a lifetime to answer.
 
 http://hl7.org/fhirpath/N1/, https://hl7.org/fhir/R4/fhirpath.html
 """
@@ -13,21 +15,28 @@ http://hl7.org/fhirpath/N1/, https://hl7.org/fhir/R4/fhirpath.html
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Final
 
-from fhir_server.r4.fhirpath.functions import FUNCTIONS
+from fhir_server.r4.fhirpath.functions import FUNCTIONS, PATTERN_FUNCTIONS
 from fhir_server.r4.fhirpath.model import is_a, is_type, known_type
 from fhir_server.r4.fhirpath.nodes import (
+    FALSE,
     NOTHING,
+    TRUE,
     Collection,
+    Environment,
     Evaluate,
     Node,
     boolean,
     child,
+    environment,
     resource_node,
     single,
+    truth,
 )
-from fhir_server.r4.fhirpath.operators import OPERATIONS
+from fhir_server.r4.fhirpath.operators import OPERATIONS, Operation
+from fhir_server.r4.fhirpath.patterns import own_pattern
 from fhir_server.r4.fhirpath.references import type_of
 from fhir_server.r4.fhirpath.syntax import (
     Binary,
@@ -63,11 +72,16 @@ def compiled(text: str) -> Evaluate:
 def evaluate(text: str, resource: Resource) -> Collection:
     """What the expression selects in the resource."""
     node = resource_node(resource)
-    return compiled(text)([node], node)
+    return compiled(text)([node], environment(node))
 
 
 def compiled_syntax(expression: Syntax) -> Evaluate:
     """As `compiled`, from a tree."""
+    found = _compiled(expression)
+    return _kept(found) if _starts_at_the_resource(expression) else found
+
+
+def _compiled(expression: Syntax) -> Evaluate:
     match expression:
         case Literal(type=type, value=value):
             return _constant([Node(type, value)])
@@ -91,15 +105,42 @@ def compiled_syntax(expression: Syntax) -> Evaluate:
             return _unary(operator, compiled_syntax(operand))
 
 
+def _starts_at_the_resource(expression: Syntax) -> bool:
+    """Is this a path such as `%resource.snapshot.element.first()`, which every item of a loop asks for?"""
+    match expression:
+        case Member(of=Variable()):
+            return True
+        case Member(of=of) | Call(of=of, arguments=()) if of is not None:
+            return _starts_at_the_resource(of)
+        case _:
+            return False
+
+
+def _kept(evaluate: Evaluate) -> Evaluate:
+    """Evaluated once in an environment."""
+    key = object()
+
+    def kept(this: Collection, around: Environment) -> Collection:
+        found = around.known.get(key)
+        if found is None:
+            found = around.known[key] = evaluate(this, around)
+        return found
+
+    return kept
+
+
 def _constant(collection: Collection) -> Evaluate:
-    return lambda _this, _resource: collection
+    return lambda _this, _around: collection
 
 
 def _variable(name: str) -> Evaluate:
     match name:
-        case "resource" | "rootResource" | "context":
-            # What an expression is evaluated on is always a whole resource.
-            return lambda _this, resource: [resource]
+        case "resource":
+            return lambda _this, around: [around.resource]
+        case "rootResource":
+            return lambda _this, around: [around.root]
+        case "context":
+            return lambda _this, around: [around.context]
         case "ucum":
             return _constant([Node("string", "http://unitsofmeasure.org")])
         case "sct":
@@ -119,7 +160,7 @@ def _member(member: Member, only: str | None) -> Evaluate:
         return lambda this, _: step(this)
     _refuse_resolved(member.of, member.name)
     of, step = compiled_syntax(member.of), child(member.name, only)
-    return lambda this, resource: step(of(this, resource))
+    return lambda this, around: step(of(this, around))
 
 
 def _root(type: str) -> Evaluate:
@@ -142,11 +183,11 @@ def _refuse_resolved(of: Syntax, wanted: str) -> None:
 
 
 def _index(of: Evaluate, index: Evaluate) -> Evaluate:
-    def item(this: Collection, resource: Node) -> Collection:
-        place = single(index(this, resource))
+    def item(this: Collection, around: Environment) -> Collection:
+        place = single(index(this, around))
         if place is None or not isinstance(place.value, int) or place.value < 0:
             return NOTHING
-        return of(this, resource)[place.value : place.value + 1]
+        return of(this, around)[place.value : place.value + 1]
 
     return item
 
@@ -164,12 +205,12 @@ def _type_operation(operator: str, of: Syntax, wanted: str) -> Evaluate:
 
 
 def _of_type(of: Evaluate, type: str) -> Evaluate:
-    return lambda this, resource: [item for item in of(this, resource) if is_a(item.type, type)]
+    return lambda this, around: [item for item in of(this, around) if is_a(item.type, type)]
 
 
 def _is(of: Evaluate, type: str) -> Evaluate:
-    def is_(this: Collection, resource: Node) -> Collection:
-        item = single(of(this, resource))
+    def is_(this: Collection, around: Environment) -> Collection:
+        item = single(of(this, around))
         return NOTHING if item is None else boolean(is_a(item.type, type))
 
     return is_
@@ -184,6 +225,8 @@ def _call(call: Call) -> Evaluate:
     of = compiled_syntax(call.of or This())
     if call.name == "resolve" and not call.arguments:
         return _resolve(of)
+    if call.name in PATTERN_FUNCTIONS:
+        return _pattern_call(call, of)
     function = FUNCTIONS.get(call.name)
     if function is None:
         raise UnsupportedExpression(f"The function `{call.name}` is not known")
@@ -193,15 +236,26 @@ def _call(call: Call) -> Evaluate:
     return function.build(of, tuple(compiled_syntax(argument) for argument in call.arguments))
 
 
+def _pattern_call(call: Call, of: Evaluate) -> Evaluate:
+    """A call whose first argument is a regular expression, the others constants as well."""
+    match call.arguments:
+        case (Literal(type="string", value=str() as text), *others):
+            constants = [str(other.value) for other in others if isinstance(other, Literal)]
+            build, expected = PATTERN_FUNCTIONS[call.name]
+            if len(constants) == len(others) == expected:
+                return build(of, own_pattern(text), *constants)
+    raise UnsupportedExpression(f"`{call.name}` wants constants")
+
+
 def _resolve(of: Evaluate) -> Evaluate:
     contained = child("contained")
 
-    def resolve(this: Collection, resource: Node) -> Collection:
+    def resolve(this: Collection, around: Environment) -> Collection:
         found: Collection = []
-        for item in of(this, resource):
+        for item in of(this, around):
             text = item.value.get("reference") if isinstance(item.value, dict) else item.value
             if isinstance(text, str) and text.startswith("#"):
-                own = [resource] if text == "#" else contained([resource])
+                own = [around.root] if text == "#" else contained([around.root])
                 found.extend(node for node in own if text in ("#", f"#{node.value.get('id')}"))
             elif (type := type_of(item.value)) is not None:
                 found.append(Node(type, {"resourceType": type}))
@@ -211,15 +265,40 @@ def _resolve(of: Evaluate) -> Evaluate:
 
 
 def _binary(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
+    decided = _DECIDED_BY_THE_LEFT.get(operator)
+    if decided is not None:
+        return _short(OPERATIONS[operator], decided, left, right)
     operation = OPERATIONS.get(operator)
     if operation is None:
         raise UnsupportedExpression(f"The operator `{operator}` is not known")
-    return lambda this, resource: operation(left(this, resource), right(this, resource))
+    return lambda this, around: operation(left(this, around), right(this, around))
+
+
+_DECIDED_BY_THE_LEFT: Final[Mapping[str, tuple[bool, Collection]]] = {
+    "and": (False, FALSE),
+    "or": (True, TRUE),
+    "implies": (False, TRUE),
+}
+"""Where the left side alone may say what the result is, by the operator."""
+
+
+def _short(
+    operation: Operation, decided: tuple[bool, Collection], left: Evaluate, right: Evaluate
+) -> Evaluate:
+    deciding, result = decided
+
+    def short(this: Collection, around: Environment) -> Collection:
+        first = left(this, around)
+        if truth(first) is deciding:
+            return result
+        return operation(first, right(this, around))
+
+    return short
 
 
 def _unary(operator: str, operand: Evaluate) -> Evaluate:
-    def sign(this: Collection, resource: Node) -> Collection:
-        item = single(operand(this, resource))
+    def sign(this: Collection, around: Environment) -> Collection:
+        item = single(operand(this, around))
         value = decimal(item) if item else None
         if item is None or value is None:
             return NOTHING

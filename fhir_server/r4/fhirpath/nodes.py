@@ -8,7 +8,9 @@ path (`Patient.contact`), for a result of FHIRPath itself the primitive it corre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
@@ -35,8 +37,25 @@ class Node(NamedTuple):
 Collection = list[Node]
 """In document order. Steps share collections, so none may be changed once it is handed on."""
 
-Evaluate = Callable[[Collection, Node], Collection]
-"""From `$this` (the focus) and the resource that `%resource` names to a result."""
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """
+    What an expression is evaluated in: `%resource`, `%rootResource` and `%context`.
+
+    `resource` is the resource that the focus stands in, `root` the one that contains it (the
+    same where it is not contained), `context` the item that the whole expression is asked of.
+    `known` keeps what does not depend on `$this`, as long as the environment lives.
+    """
+
+    resource: Node
+    root: Node
+    context: Node
+    known: dict[object, Collection] = field(default_factory=dict)
+
+
+Evaluate = Callable[[Collection, Environment], Collection]
+"""From `$this` (the focus) and the environment to a result."""
 
 Truth = bool | None
 """FHIRPath's three truths: true, false and empty."""
@@ -76,6 +95,11 @@ def resource_node(resource: Any) -> Node:
     return Node(type if type in definitions().resource_types else "Resource", resource)
 
 
+def environment(resource: Node) -> Environment:
+    """That of an expression about a whole resource, which nothing contains."""
+    return Environment(resource, resource, resource)
+
+
 def child(name: str, only: str | None = None) -> Callable[[Collection], Collection]:
     """
     The step from items to their elements called `name`.
@@ -100,6 +124,43 @@ def child(name: str, only: str | None = None) -> Callable[[Collection], Collecti
         return found
 
     return step
+
+
+def children(collection: Collection) -> Collection:
+    """All elements of the items, those of the companions of primitives too."""
+    found: Collection = []
+    for type, value, companion in collection:
+        parent = value if isinstance(value, dict) else companion
+        if isinstance(parent, dict):
+            members = _all_members(type)
+            for name in parent:
+                member = members.get(name)
+                # `_birthDate` beside `birthDate` is not another element.
+                if member is not None and not (name[0] == "_" and name[1:] in parent):
+                    _collect(found, parent, member)
+    return found
+
+
+def descendants(collection: Collection) -> Collection:
+    """The children, their children, and so on."""
+    found: Collection = []
+    level = children(collection)
+    while level:
+        found.extend(level)
+        level = children(level)
+    return found
+
+
+@functools.cache
+def _all_members(type: str) -> Mapping[str, _Member]:
+    """Each JSON member that an element of the type may have, also by the name of its companion."""
+    facts = definitions().types.get(type)
+    members = {
+        member.name: member
+        for name in (facts.elements if facts else ())
+        for member in _members(type, name, None)
+    }
+    return members | {f"_{name}": member for name, member in members.items() if member.primitive}
 
 
 class _Member(NamedTuple):

@@ -6,16 +6,18 @@ http://hl7.org/fhirpath/N1/#equality, http://hl7.org/fhirpath/N1/#comparison
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.r4.fhirpath.model import is_a
-from fhir_server.r4.fhirpath.moments import interval
+from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY, interval
 from fhir_server.r4.fhirpath.nodes import Collection, Node, Truth, single
 from fhir_server.r4.resource import Literal, number
 
 _MOMENTS: Final = frozenset(("date", "dateTime", "instant"))
+_ZONE_EAST_MAX: Final = MICROSECONDS_PER_DAY * 14 // 24
+_ZONE_WEST_MAX: Final = MICROSECONDS_PER_DAY * 12 // 24
 
 
 def equal(left: Collection, right: Collection) -> Truth:
@@ -49,11 +51,18 @@ def distinct(collection: Collection) -> Collection:
     """Without the later of two equal items."""
     if len(collection) < 2:
         return collection
-    found: Collection = []
+    found: dict[Hashable, Node] = {}
     for node in collection:
-        if not contains(found, node):
-            found.append(node)
-    return found
+        found.setdefault(_identity(node), node)
+    return list(found.values())
+
+
+def intersection(left: Collection, right: Collection) -> Collection:
+    """The items of `left` that `right` has, too, each once."""
+    if not left or not right:
+        return []
+    known = {_identity(node) for node in right}
+    return distinct([node for node in left if _identity(node) in known])
 
 
 def compare(left: Collection, right: Collection, holds: Callable[[int], bool]) -> Truth:
@@ -120,9 +129,16 @@ def _order_of_moments(left: str, right: str) -> int | None:
         return None
     if first == second:
         return 0
+    if ("T" in left) != ("T" in right):
+        # A date says no time zone: that day began somewhere 14 hours before it did in UTC.
+        first, second = _anywhere(left, first), _anywhere(right, second)
     if first[1] < second[0]:
         return -1
     return 1 if first[0] > second[1] else None
+
+
+def _anywhere(text: str, when: tuple[int, int]) -> tuple[int, int]:
+    return when if "T" in text else (when[0] - _ZONE_EAST_MAX, when[1] + _ZONE_WEST_MAX)
 
 
 def _order_of_quantities(left: Any, right: Any) -> int | None:
@@ -133,6 +149,30 @@ def _order_of_quantities(left: Any, right: Any) -> int | None:
     if unit[0] != unit[1] or values[0] is None or values[1] is None:
         return None
     return _sign(values[0], values[1])
+
+
+def _identity(node: Node) -> Hashable:
+    """The same for two items exactly if they are equal, and hashable: sets may be large."""
+    value = node.value
+    if isinstance(value, str) and node.type in _MOMENTS:
+        try:
+            return interval(value)
+        except ValueError:
+            return value
+    return _frozen(node.companion if value is None else value)
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return frozenset([(name, _frozen(child)) for name, child in value.items()])
+    if isinstance(value, list):
+        return tuple([_frozen(child) for child in value])
+    if isinstance(value, bool):
+        # Python's True equals 1.
+        return ("boolean", value)
+    return number(value) if isinstance(value, Literal) else value
 
 
 def _sign(left: Any, right: Any) -> int:
