@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text
+from fhir_server.r4.shaping import tagged
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -31,8 +32,6 @@ from fhir_server.search.predicate import (
     none_of,
 )
 from fhir_server.search.version import Version
-
-SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
 def redacted(version: Version, right: Right) -> Version:
@@ -94,9 +93,7 @@ def _group_of(group: Resource, visible: frozenset[str]) -> Resource:
 
 
 def _subsetted(resource: Resource) -> Resource:
-    meta = dict(resource["meta"])
-    meta["tag"] = [*meta.get("tag", ()), SUBSETTED]
-    return {**resource, "meta": meta}
+    return {**resource, "meta": tagged(resource["meta"])}
 
 
 def _patients(predicate: Predicate) -> Iterator[str]:
