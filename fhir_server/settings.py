@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         8 << 20, gt=0, le=14 << 20, description="The largest resource, as JSON text."
     )
     bundle_entries_max: int = Field(25_000, gt=0, description="Entries in a batch or transaction.")
+    conditional_delete_max: int = Field(
+        1, gt=0, le=1_000, description="Resources that one conditional delete may delete; more is refused."
+    )
     page_size_default: int = Field(50, gt=0, description="Matches on a page without `_count`.")
     page_size_max: int = Field(1_000, gt=0, description="The largest `_count` honoured.")
     includes_max: int = Field(5_000, gt=0, description="Included resources on one page.")

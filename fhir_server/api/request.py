@@ -24,7 +24,8 @@ from fhir_server.r4.errors import (
     Unsupported,
     WrongMediaType,
 )
-from fhir_server.r4.interaction import Handling, Parameters
+from fhir_server.r4.interaction import Content, Handling, Parameters, PatchKind
+from fhir_server.r4.media import kind
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -37,6 +38,13 @@ _FHIR_VERSIONS: Final = frozenset({"4.0", "4.0.1"})
 _ONCE: Final = frozenset(
     {b"content-encoding", b"content-length", b"content-type", b"host", b"if-match", b"if-modified-since"}
 )
+
+
+_PATCHES: Final[Mapping[str, PatchKind]] = {
+    "application/json-patch+json": "json",
+    "application/xml-patch+xml": "xml",
+}
+_SHAPING: Final = frozenset({"_format", "_pretty", "_summary", "_elements"})
 
 
 class Request:
@@ -112,6 +120,25 @@ class Request:
         if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
             raise WrongMediaType("The body must be UTF-8")
         return await self._body()
+
+    async def patch(self) -> tuple[PatchKind, Content]:
+        """The body of a patch, and its kind. Raises WrongMediaType for anything else."""
+        sent = kind(self.header("content-type"))
+        patching = _PATCHES.get(sent)
+        if patching is not None:
+            return patching, await self._body()
+        return "fhirpath", await self.content()
+
+    @property
+    def if_none_exist(self) -> Parameters | None:
+        """The criteria of a conditional create, as they would stand behind the `?` of a search."""
+        text = self.header("if-none-exist")
+        return None if text is None else pairs(text.removeprefix("?"))
+
+    @property
+    def criteria(self) -> Parameters:
+        """The criteria of a conditional interaction: what does not shape the answer."""
+        return tuple(pair for pair in self.parameters if pair[0] not in _SHAPING)
 
     async def form(self) -> Parameters:
         """The parameters in the body of a search by POST."""

@@ -19,10 +19,15 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
     Batch,
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
     Create,
+    Criteria,
     Delete,
     History,
     Interaction,
+    Patch,
     Read,
     Search,
     Transaction,
@@ -52,8 +57,9 @@ async def _vread(_request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
-    request.refuse_header("if-none-exist", "Conditional create is not supported")
-    return Create(_type(steps), await request.content())
+    resource_type, sought = _type(steps), request.if_none_exist
+    criteria = None if sought is None else Criteria(resource_type, sought)
+    return Create(resource_type, await request.content(), criteria)
 
 
 async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
@@ -63,8 +69,35 @@ async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
     return Update(_key(steps), await request.content(), request.if_match, if_none_match == "*")
 
 
+async def _conditional_update(request: Request, steps: tuple[str, ...]) -> Interaction:
+    if_none_match = request.if_none_match
+    if if_none_match not in (None, "*"):
+        raise Unsupported("If-None-Match of an update can only be *")
+    return ConditionalUpdate(
+        _criteria(request, steps), await request.content(), request.if_match, if_none_match == "*"
+    )
+
+
+async def _patch(request: Request, steps: tuple[str, ...]) -> Interaction:
+    key = _key(steps)
+    return Patch(key, *await request.patch(), request.if_match)
+
+
+async def _conditional_patch(request: Request, steps: tuple[str, ...]) -> Interaction:
+    criteria = _criteria(request, steps)
+    return ConditionalPatch(criteria, *await request.patch(), request.if_match)
+
+
 async def _delete(request: Request, steps: tuple[str, ...]) -> Interaction:
     return Delete(_key(steps), request.if_match)
+
+
+async def _conditional_delete(request: Request, steps: tuple[str, ...]) -> Interaction:
+    return ConditionalDelete(_criteria(request, steps), request.if_match)
+
+
+def _criteria(request: Request, steps: tuple[str, ...]) -> Criteria:
+    return Criteria(_type(steps), request.criteria)
 
 
 async def _search(request: Request, steps: tuple[str, ...]) -> Interaction:
@@ -104,10 +137,14 @@ ROUTES: Final = (
     Route("GET", "_history", _history),
     Route("GET", "{type}", _search),
     Route("POST", "{type}", _create),
+    Route("PUT", "{type}", _conditional_update),
+    Route("PATCH", "{type}", _conditional_patch),
+    Route("DELETE", "{type}", _conditional_delete),
     Route("POST", "{type}/_search", _search_by_post),
     Route("GET", "{type}/_history", _history),
     Route("GET", "{type}/{id}", _read),
     Route("PUT", "{type}/{id}", _update),
+    Route("PATCH", "{type}/{id}", _patch),
     Route("DELETE", "{type}/{id}", _delete),
     Route("GET", "{type}/{id}/_history", _history),
     Route("GET", "{type}/{id}/_history/{vid}", _vread),

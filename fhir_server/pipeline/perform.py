@@ -18,19 +18,26 @@ from audit.record import Record
 from fhir_server.interactions.answers import Answer, Document, NotModified
 from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.pipeline.bundling import run_batch, run_transaction
+from fhir_server.pipeline.conditional import run_conditional
+from fhir_server.pipeline.patching import run_patch
 from fhir_server.pipeline.querying import run_history, run_search
 from fhir_server.pipeline.reading import run_read, run_vread
 from fhir_server.pipeline.services import Services
-from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.trail import WRITES, Trail
 from fhir_server.pipeline.writing import run_write
 from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.r4.interaction import (
     Batch,
     Capabilities,
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
     Create,
+    Criteria,
     Delete,
     History,
     Interaction,
+    Patch,
     Read,
     Search,
     Transaction,
@@ -39,7 +46,7 @@ from fhir_server.r4.interaction import (
 )
 from fhir_server.smart.caller import Caller, Contact
 
-_RECORDED_WITH_THE_WRITE: Final = (Create, Update, Delete, Transaction)
+_RECORDED_WITH_THE_WRITE: Final = (*WRITES, Transaction)
 
 log = structlog.get_logger()
 
@@ -102,8 +109,14 @@ async def _run(
             return await run_search(interaction, caller, services, trail)
         case History():
             return await run_history(interaction, caller, services, trail)
+        case (
+            Create(if_none_exist=Criteria()) | ConditionalUpdate() | ConditionalDelete() | ConditionalPatch()
+        ):
+            return await run_conditional(interaction, caller, services, trail)
         case Create() | Update() | Delete():
             return await run_write(interaction, caller, services, trail)
+        case Patch():
+            return await run_patch(interaction, caller, services, trail)
         case Batch():
             return await run_batch(interaction, caller, contact, services, perform)
         case Transaction():

@@ -14,24 +14,38 @@ from urllib.parse import urlencode
 from audit.record import Outcome, Record, Target
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.interaction import (
-    Batch,
-    Capabilities,
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
     Create,
+    Criteria,
     Delete,
     History,
     Interaction,
+    Patch,
     Read,
     Search,
-    Transaction,
     Update,
     Vread,
 )
+from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import And, AnyToken, OfPatients, Or, Predicate
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller, Contact
 
 TARGETS_MAX: Final = 20
 """More resources than this are known by the query and the patients, not one by one."""
+
+
+WRITES: Final = (
+    Create,
+    Update,
+    ConditionalUpdate,
+    Patch,
+    ConditionalPatch,
+    Delete,
+    ConditionalDelete,
+)
 
 
 class Trail:
@@ -42,7 +56,7 @@ class Trail:
         self.caller = caller
         self._contact = contact
         self._query = _query_of(interaction)
-        self._writes = isinstance(interaction, Create | Update | Delete)
+        self._writes = isinstance(interaction, WRITES)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
         self._patients: dict[str, None] = {}
         self.status = 0
@@ -62,6 +76,10 @@ class Trail:
             self._patients.update(dict.fromkeys(version.entry.patients))
         if len(versions) <= TARGETS_MAX:
             self._targets = tuple(Target(str(version.key), version.number) for version in versions)
+
+    def means(self, *keys: Key) -> None:
+        """These are what a conditional interaction has come to."""
+        self._targets = tuple(Target(str(key)) for key in keys[:TARGETS_MAX])
 
     def asks_for(self, predicate: Predicate) -> None:
         """The patients that a query names are concerned even when nothing is found."""
@@ -113,19 +131,25 @@ def name_of(interaction: Interaction) -> str:
         case History():
             level = "system" if interaction.type is None else "type" if interaction.id is None else "instance"
             return f"history-{level}"
+        case ConditionalUpdate():
+            return "update"
+        case ConditionalDelete():
+            return "delete"
+        case ConditionalPatch():
+            return "patch"
         case _:
             return type(interaction).__name__.lower()
 
 
 def _targets_of(interaction: Interaction) -> tuple[Target, ...]:
     match interaction:
-        case Read(key=key) | Update(key=key) | Delete(key=key):
+        case Read(key=key) | Update(key=key) | Patch(key=key) | Delete(key=key):
             return (Target(str(key)),)
         case Vread(key=key, version=version):
             return (Target(str(key), int(version) if version.isdecimal() else None),)
         case History(type=str() as resource_type, id=str() as id):
             return (Target(f"{resource_type}/{id}"),)
-        case Create() | History() | Search() | Batch() | Transaction() | Capabilities():
+        case _:
             return ()
 
 
@@ -134,7 +158,22 @@ def _query_of(interaction: Interaction) -> str | None:
         return f"{interaction.type or ''}?{urlencode(interaction.parameters)}"
     if isinstance(interaction, History) and interaction.parameters:
         return f"_history?{urlencode(interaction.parameters)}"
-    return None
+    criteria = _criteria_of(interaction)
+    return f"{criteria.type}?{urlencode(criteria.parameters)}" if criteria is not None else None
+
+
+def _criteria_of(interaction: Interaction) -> Criteria | None:
+    match interaction:
+        case Create(if_none_exist=criteria):
+            return criteria
+        case (
+            ConditionalUpdate(criteria=criteria)
+            | ConditionalPatch(criteria=criteria)
+            | ConditionalDelete(criteria=criteria)
+        ):
+            return criteria
+        case _:
+            return None
 
 
 def _patients_named(predicate: Predicate) -> Iterator[str]:

@@ -8,7 +8,7 @@ twin could not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,7 +29,7 @@ from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
-from fhir_server.store.unit import Change, Unit, Write
+from fhir_server.store.unit import Change, Condition, Moved, Unit, Write
 
 Writing = Create | Update | Delete
 
@@ -74,10 +74,27 @@ async def run_write(interaction: Writing, caller: Caller, services: Services, tr
     prepared = prepare_write(interaction, key_for(interaction, services), services)
     if prepared is not None:
         prepared = await with_targets_patients(prepared, {}, access, trail, services)
-    planned = plan(interaction, prepared, access, trail)
-    unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)])
+    return await committed(plan(interaction, prepared, access, trail), services)
+
+
+async def committed(planned: Planned, services: Services, *conditions: Condition) -> Answer:
+    """Commit it with its record. Raises Moved when a condition does not hold any more."""
+    unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)], conditions)
     (version,) = await services.store.commit(unit)
     return planned.answer(version)
+
+
+async def planned_anew(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    """
+    What an attempt answers that nothing has moved under.
+
+    Whatever moves, somebody else has committed. The time of the request is the limit.
+    """
+    while True:
+        try:
+            return await attempt()
+        except Moved:
+            continue
 
 
 def admit_write(interaction: Writing, caller: Caller, services: Services) -> Access:

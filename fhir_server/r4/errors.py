@@ -11,6 +11,7 @@ How this server says no.
   x TooSlow           408 timeout         the body did not arrive in time
   x Gone              410 deleted
   x VersionConflict   412 conflict        If-Match named a version that is not current
+  x Ambiguous         412 multiple-matches  criteria fit several resources where one is meant
   x TooLarge          413 too-long        a limit on size
   x WrongMediaType    415 not-supported   the body is in a format we do not read
   x Unprocessable     422 processing      well formed, but breaks a FHIR or profile rule
@@ -121,6 +122,12 @@ class VersionConflict(FhirError):
     """If-Match named a version that is not the current one."""
 
     status, code = 412, "conflict"
+
+
+class Ambiguous(FhirError):
+    """The criteria of a conditional interaction fit several resources, or a reference none or several."""
+
+    status, code = 412, "multiple-matches"
 
 
 class TooLarge(FhirError):

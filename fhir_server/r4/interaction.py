@@ -39,11 +39,20 @@ class Vread:
 
 
 @dataclass(frozen=True, slots=True)
+class Criteria:
+    """What a conditional interaction looks for, as a search: `[type]?[parameters]`."""
+
+    type: str
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
 class Create:
-    """POST [type]."""
+    """POST [type]; with If-None-Exist only when nothing matches."""
 
     type: str
     content: Content
+    if_none_exist: Criteria | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,52 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionalUpdate:
+    """PUT [type]?[parameters]: what matches is updated, what is not there created."""
+
+    criteria: Criteria
+    content: Content
+    if_match: str | None = None
+    if_absent: bool = False
+
+
+PatchKind = Literal["json", "xml", "fhirpath"]
+"""JSON Patch (RFC 6902), XML Patch (RFC 5261), FHIRPath Patch (a Parameters resource)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """PATCH [type]/[id]; `content` is the patch, in the kind that it says."""
+
+    key: Key
+    kind: PatchKind
+    content: Content
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalPatch:
+    """PATCH [type]?[parameters]: of the one resource that matches."""
+
+    criteria: Criteria
+    kind: PatchKind
+    content: Content
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """DELETE [type]/[id]."""
 
     key: Key
+    if_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalDelete:
+    """DELETE [type]?[parameters]: what matches."""
+
+    criteria: Criteria
     if_match: str | None = None
 
 
@@ -105,4 +156,19 @@ class Capabilities:
     """GET metadata."""
 
 
-Interaction = Read | Vread | Create | Update | Delete | History | Search | Batch | Transaction | Capabilities
+Interaction = (
+    Read
+    | Vread
+    | Create
+    | Update
+    | ConditionalUpdate
+    | Patch
+    | ConditionalPatch
+    | Delete
+    | ConditionalDelete
+    | History
+    | Search
+    | Batch
+    | Transaction
+    | Capabilities
+)

@@ -26,6 +26,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from audit.chain import Link
 from fhir_server.store.bodies import put_back
+from fhir_server.store.conditions import moved, touch
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import Document
 from fhir_server.store.epoch import next_epoch
@@ -34,7 +35,7 @@ from fhir_server.store.ledger import link_document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.plan import Outcome, Plan, Planner
 from fhir_server.store.shards import Shards
-from fhir_server.store.unit import Unit
+from fhir_server.store.unit import Moved, Unit
 
 Item = TypeVar("Item")
 Clock = Callable[[], datetime]
@@ -100,9 +101,14 @@ class Attempts:
     async def _attempt(self, units: Sequence[Unit], until: float, *, again: bool) -> list[Outcome]:
         """Raises what the driver raises as long as nothing has been committed."""
         async with self._shards.borrow() as chain, self._database.transaction(until - _now()) as session:
+            gone: Sequence[Moved | None] = ()
+            if any(unit.conditions for unit in units):
+                # First of all: what the transaction sees is settled by what it does first.
+                await touch(self._database, units, session, limits=self._limits)
+                gone = await moved(self._database, units, session, limits=self._limits)
             keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
             currents = await self._currents(session, keys)
-            plan = self._planner.plan(units, currents, self._clock())
+            plan = self._planner.plan(units, currents, self._clock(), gone)
             if plan.is_empty:
                 return plan.outcomes
             links = chain.links(plan.records)

@@ -30,12 +30,14 @@ from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
 LOCK_RENEWED_SECONDS: Final = 3
 LOCK_POLL_SECONDS: Final = 0.05
+LOCK_FORGOTTEN_SECONDS: Final = 3600
+"""A lock of a condition (conditions.py) that nobody has touched for so long is deleted."""
 
 MAJORITY: Final = ReadConcern("majority")
 SNAPSHOT: Final = ReadConcern("snapshot")
@@ -57,6 +59,7 @@ class Database:
     bodies: Collection
     ledger: Collection
     shards: Collection
+    locks: Collection
     state: Collection
     inbox: Collection
 
@@ -213,6 +216,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "bodies": [],
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
+    "locks": [_index("at", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
     "state": [],
     "inbox": [_index("status", "received")],
 }

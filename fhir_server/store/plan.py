@@ -30,10 +30,13 @@ from fhir_server.store.documents import (
 )
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.sequence import Sequence as Sequences
-from fhir_server.store.unit import Change, Unit, Write
+from fhir_server.store.unit import Change, Moved, Unit, Write
 
-Outcome = list[Version] | FhirError | None
-"""The version that each write left, the unit's refusal, or None: too large to share a transaction."""
+Outcome = list[Version] | FhirError | Moved | None
+"""
+The version that each write left, the unit's refusal, that it is to be planned anew, or None: too
+large to share a transaction.
+"""
 
 
 @dataclass(slots=True)
@@ -83,13 +86,26 @@ class Planner:
     sequences: Sequences
     limits: StoreLimits
 
-    def plan(self, units: Sequence[Unit], currents: Mapping[str, Document], now: datetime) -> Plan:
-        """What `units`, which have no key in common, write over `currents` (by key)."""
+    def plan(
+        self,
+        units: Sequence[Unit],
+        currents: Mapping[str, Document],
+        now: datetime,
+        moved: Sequence[Moved | None] = (),
+    ) -> Plan:
+        """
+        What `units`, which have no key in common, write over `currents` (by key).
+
+        Of those that have `moved` nothing is written.
+        """
         plan = Plan()
-        for unit in units:
+        for place, unit in enumerate(units):
+            if moved and (gone := moved[place]) is not None:
+                plan.outcomes.append(gone)
+                continue
             try:
                 plan.outcomes.append(self._add(plan, unit, currents, now, shared=len(units) > 1))
-            except FhirError as refusal:
+            except (FhirError, Moved) as refusal:
                 plan.outcomes.append(refusal)
         plan.sort()
         return plan

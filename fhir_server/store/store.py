@@ -22,8 +22,10 @@ from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
 from fhir_server.store.attempts import Attempts, Clock
+from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import consents_changed_after
+from fhir_server.store.faults import costly
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
 from fhir_server.store.ledger import Ledger, LinkPage
@@ -37,7 +39,7 @@ from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.sessions import release_sessions
 from fhir_server.store.shards import Shards
 from fhir_server.store.state import State
-from fhir_server.store.unit import Unit
+from fhir_server.store.unit import Condition, Unit
 from fhir_server.store.writer import Writer
 
 
@@ -48,6 +50,7 @@ class Store:
         self, database: Database, *, owner: str, limits: StoreLimits, clock: Clock, random: Random
     ) -> None:
         self._database = database
+        self._limits = limits
         self._shards = Shards(database, owner=owner, limits=limits)
         self._reader = Reader(database, limits=limits)
         self._search = Search(database, limits=limits, clock=clock)
@@ -149,8 +152,13 @@ class Store:
         return consents_changed_after(self._database, epoch)
 
     def commit(self, unit: Unit) -> Awaitable[list[Version]]:
-        """All writes of the unit and its records, or nothing; the version each write left."""
+        """All writes of the unit and its records, or nothing; the version each write left. Raises Moved."""
         return self._writer.commit(unit)
+
+    async def matching(self, conditions: Sequence[Condition]) -> list[tuple[str, ...]]:
+        """The keys (`Type/id`, sorted) that match each condition now."""
+        with costly():
+            return await matching(self._database, conditions, limits=self._limits)
 
     def append(self, record: Record) -> Awaitable[None]:
         """The record is in the ledger, durably."""

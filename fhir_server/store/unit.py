@@ -15,6 +15,7 @@ from datetime import datetime
 from audit.record import Record
 from fhir_server.r4.resource import Key
 from fhir_server.search.entry import Entry
+from fhir_server.search.predicate import Predicate
 from fhir_server.search.version import Version
 
 
@@ -49,12 +50,35 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    A search that a unit was planned on: exactly `keys` (`Type/id`, sorted) match `predicate`.
+
+    At most `matches_max` of them are looked for. Units that have one of `locks` in common commit
+    one after the other.
+    """
+
+    predicate: Predicate
+    types: frozenset[str]
+    matches_max: int = 2
+    locks: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+
+
+class Moved(Exception):
+    """Something else is there than the unit was planned on. Nothing was done: plan it anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """
     Writes that commit together or not at all, with the records of what they did.
 
     `records` is given the version that each write left, in order, and the time of the attempt.
+    When one of `conditions` does not hold as it commits, or a judge raises Moved, the caller is
+    raised Moved and nothing is done.
     """
 
     writes: Sequence[Write]
     records: Callable[[Sequence[Version], datetime], Sequence[Record]]
+    conditions: Sequence[Condition] = ()

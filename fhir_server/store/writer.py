@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from fhir_server.r4.errors import Invalid
 from fhir_server.search.version import Version
 from fhir_server.store.attempts import Attempts
+from fhir_server.store.conditions import lock_id
 from fhir_server.store.grouping import Group
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.plan import Outcome
@@ -40,12 +41,14 @@ class Writer:
         """
         The version that each write of `unit` left; all of it is durable, with its records.
 
-        Raises what a judge raises, Unavailable when the outcome is not known or nothing could be
-        done in time, TooLarge for what cannot be stored. A unit that was accepted is carried out
-        whether or not its caller waits.
+        Raises what a judge raises, Moved when it is to be planned anew, Unavailable when the
+        outcome is not known or nothing could be done in time, TooLarge for what cannot be stored. A
+        unit that was accepted is carried out whether or not its caller waits.
         """
         _require_distinct(unit)
-        turn = await self._turns.take([str(write.key) for write in unit.writes if not write.fresh])
+        keys = [str(write.key) for write in unit.writes if not write.fresh]
+        locks = {lock_id(name) for condition in unit.conditions for name in condition.locks}
+        turn = await self._turns.take([*keys, *locks])
         if len(unit.writes) > self._limits.group_unit_writes_max:
             ended = self._start_alone(unit, turn)
         else:

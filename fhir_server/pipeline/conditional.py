@@ -1,0 +1,167 @@
+"""
+Run of conditional create, update, patch and delete.
+
+Each is planned on what matches now, and committed only if the same matches still; else it is
+planned anew (conditioning.py).
+
+https://hl7.org/fhir/R4/http.html#ccreate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from audit.record import Record
+from fhir_server.interactions.answers import Answer, Removed, Written
+from fhir_server.interactions.prepare import Prepared, parsed
+from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.conditioning import (
+    Asked,
+    asked,
+    deletes_of,
+    one_or_none,
+    patch_of,
+    update_of,
+)
+from fhir_server.pipeline.patching import run_patch
+from fhir_server.pipeline.reading import release
+from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.writing import (
+    admit_write,
+    committed,
+    key_for,
+    plan,
+    planned_anew,
+    prepare_resource,
+    with_targets_patients,
+)
+from fhir_server.r4.errors import FhirError
+from fhir_server.r4.interaction import (
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
+    Create,
+    Criteria,
+    Delete,
+    Update,
+)
+from fhir_server.r4.resource import Key
+from fhir_server.search.conditional import locks_of
+from fhir_server.search.version import Version
+from fhir_server.smart.caller import Caller
+from fhir_server.store.unit import Condition, Moved, Unit
+
+Conditional = Create | ConditionalUpdate | ConditionalPatch | ConditionalDelete
+
+
+async def run_conditional(
+    interaction: Conditional, caller: Caller, services: Services, trail: Trail
+) -> Answer:
+    async def attempt() -> Answer:
+        match interaction:
+            case Create(if_none_exist=Criteria() as criteria):
+                return await _create(interaction, criteria, caller, services, trail)
+            case ConditionalUpdate():
+                return await _update(interaction, caller, services, trail)
+            case ConditionalPatch():
+                return await _patch(interaction, caller, services, trail)
+            case ConditionalDelete():
+                return await _delete(interaction, caller, services, trail)
+            case Create():
+                raise AssertionError("a create without criteria is run by run_write")
+
+    return await planned_anew(attempt)
+
+
+async def _create(
+    interaction: Create, criteria: Criteria, caller: Caller, services: Services, trail: Trail
+) -> Answer:
+    admit_write(interaction, caller, services)
+    found = await asked(criteria, caller, services, trail)
+    match = one_or_none(found, criteria)
+    if match is not None:
+        return await existing(match, caller, services, trail)
+    return await _written(interaction, key_for(interaction, services), found, caller, services, trail)
+
+
+async def existing(key: Key, caller: Caller, services: Services, trail: Trail) -> Answer:
+    """
+    The answer of a conditional create to a resource that is there: nothing is written but the record.
+
+    Raises Moved when it is gone since it was found.
+    """
+    access = admit(caller, key.type, "s", services.clock(), services)
+    version, epoch = await services.store.current(key, tokens=access.needs_tokens)
+    await services.consents.as_of(epoch)
+    try:
+        shown = release(version, key, access, trail)
+    except FhirError as gone:
+        raise Moved from gone
+    await services.store.append(trail.succeeded(200, services.clock()))
+    return Written(shown, created=False)
+
+
+async def _update(interaction: ConditionalUpdate, caller: Caller, services: Services, trail: Trail) -> Answer:
+    criteria = interaction.criteria
+    # Whatever it comes to, it is an update: the right to create alone is not enough.
+    admit_write(Update(Key(criteria.type, ""), {}), caller, services)
+    interaction = replace(interaction, content=parsed(interaction.content))
+    found = await asked(criteria, caller, services, trail)
+    plain, key = update_of(interaction, one_or_none(found, criteria), services)
+    return await _written(plain, key, found, caller, services, trail)
+
+
+async def _written(
+    interaction: Create | Update,
+    key: Key,
+    found: Asked,
+    caller: Caller,
+    services: Services,
+    trail: Trail,
+) -> Answer:
+    access = admit_write(
+        Update(key, {}) if isinstance(interaction, Update) else interaction, caller, services
+    )
+    prepared = prepare_resource(parsed(interaction.content), interaction, key, services)
+    prepared = await with_targets_patients(prepared, {}, access, trail, services)
+    planned = plan(interaction, prepared, access, trail)
+    return await committed(planned, services, _locked(found, prepared))
+
+
+def _locked(found: Asked, prepared: Prepared) -> Condition:
+    locks = locks_of(prepared.key.type, found.wanted, [prepared.entry])
+    return replace(found.condition, locks=locks)
+
+
+async def _patch(interaction: ConditionalPatch, caller: Caller, services: Services, trail: Trail) -> Answer:
+    criteria = interaction.criteria
+    admit_write(Update(Key(criteria.type, ""), {}), caller, services)
+    found = await asked(criteria, caller, services, trail)
+    plain = patch_of(interaction, one_or_none(found, criteria))
+    trail.means(plain.key)
+    locks = locks_of(criteria.type, found.wanted, ())
+    return await run_patch(plain, caller, services, trail, replace(found.condition, locks=locks))
+
+
+async def _delete(interaction: ConditionalDelete, caller: Caller, services: Services, trail: Trail) -> Answer:
+    criteria = interaction.criteria
+    access = admit_write(Delete(Key(criteria.type, "")), caller, services)
+    most = services.settings.conditional_delete_max
+    found = await asked(criteria, caller, services, trail, matches_max=most + 1)
+    deletes = deletes_of(interaction, found, services)
+    trail.means(*found.keys)
+    planned = [plan(delete, None, access, trail) for delete in deletes]
+
+    def records(versions: Sequence[Version], now: datetime) -> list[Record]:
+        trail.shows(versions)
+        return [trail.succeeded(204, now)]
+
+    if not planned:
+        await services.store.append(trail.succeeded(204, services.clock()))
+        return Removed(None)
+    condition = replace(found.condition, locks=locks_of(criteria.type, found.wanted, ()))
+    versions = await services.store.commit(Unit([one.write for one in planned], records, (condition,)))
+    return Removed(versions[0] if len(versions) == 1 else None)

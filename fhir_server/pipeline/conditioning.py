@@ -1,0 +1,137 @@
+"""
+Conditional interactions: from criteria to the plain interaction that they come to now.
+
+Criteria are judged within what the caller may see, by a search like any other; so whether
+something hidden matches is never told, not even by a refusal. What was found is only a plan: the
+condition goes along with the write and is asked again as it commits (store/conditions.py).
+
+https://hl7.org/fhir/R4/http.html#cond-update
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fhir_server.interactions.prepare import parsed
+from fhir_server.pipeline.admission import restriction, right_of
+from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.trail import Trail
+from fhir_server.policy.redaction import asking_of_shown_members
+from fhir_server.r4.errors import Ambiguous, Invalid, NotFound, VersionConflict
+from fhir_server.r4.interaction import (
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
+    Create,
+    Criteria,
+    Delete,
+    Patch,
+    Update,
+)
+from fhir_server.r4.primitives import is_id
+from fhir_server.r4.resource import Key, Resource
+from fhir_server.search.conditional import predicate_of
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.predicate import Predicate, all_of
+from fhir_server.smart.caller import Caller
+from fhir_server.store.unit import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Criteria as a condition, with what matches now; `wanted` is the criteria alone."""
+
+    wanted: Predicate
+    condition: Condition
+
+    @property
+    def keys(self) -> list[Key]:
+        """Those that match, at most as many as were asked for."""
+        return [Key(*key.split("/")) for key in self.condition.keys]
+
+
+async def asked(
+    criteria: Criteria, caller: Caller, services: Services, trail: Trail, *, matches_max: int = 2
+) -> Asked:
+    """
+    What matches the criteria, of what the caller may see.
+
+    Raises Forbidden for a caller who may not search the type, Invalid for criteria that are none.
+    """
+    settings = services.settings
+    limits = SearchLimits(page_size_default=settings.page_size_default, page_size_max=settings.page_size_max)
+    wanted = predicate_of(criteria, limits=limits, base_url=settings.base_url)
+    trail.asks_for(wanted)
+    types = frozenset((criteria.type,))
+    allowed = restriction(caller, types, "s")
+    shown = wanted
+    if criteria.type == "Group":
+        shown = asking_of_shown_members(wanted, right_of(caller, "Group", "s"))
+
+    async def run(consented: Predicate) -> Condition:
+        condition = Condition(all_of(shown, allowed, consented), types, matches_max)
+        [keys] = await services.store.matching([condition])
+        return replace(condition, keys=keys)
+
+    return Asked(wanted, await services.consents.governed(caller, services.clock(), run))
+
+
+def one_or_none(found: Asked, criteria: Criteria) -> Key | None:
+    """The one that matches. Raises Ambiguous when there are several."""
+    keys = found.keys
+    if len(keys) > 1:
+        raise Ambiguous(f"More than one {criteria.type} matches the criteria")
+    return keys[0] if keys else None
+
+
+def update_of(
+    interaction: ConditionalUpdate, match: Key | None, services: Services
+) -> tuple[Create | Update, Key]:
+    """
+    The update that it comes to, or the create; and the key that is written.
+
+    Without a match an id in the body is one that must be new. Raises Invalid when the body has the id
+    of another resource than the one that matches, VersionConflict for If-Match without a match.
+    """
+    resource = parsed(interaction.content)
+    resource_type, stated = interaction.criteria.type, resource.get("id")
+    if match is not None:
+        if stated not in (None, match.id):
+            raise Invalid(
+                "The id in the body is not that of the resource that matches", f"{resource_type}.id"
+            )
+        content = with_id(resource, match.id)
+        return Update(match, content, interaction.if_match, interaction.if_absent), match
+    if interaction.if_match is not None:
+        raise VersionConflict("If-Match names a version, and nothing matches the criteria")
+    if stated is None:
+        return Create(resource_type, resource), Key(resource_type, services.new_id())
+    if not (isinstance(stated, str) and is_id(stated)):
+        raise Invalid("The id in the body is not a FHIR id", f"{resource_type}.id")
+    key = Key(resource_type, stated)
+    return Update(key, resource, if_absent=True), key
+
+
+def patch_of(interaction: ConditionalPatch, match: Key | None) -> Patch:
+    """The patch that it comes to. Raises NotFound when nothing matches."""
+    if match is None:
+        raise NotFound(f"No {interaction.criteria.type} matches the criteria")
+    return Patch(match, interaction.kind, interaction.content, interaction.if_match)
+
+
+def deletes_of(interaction: ConditionalDelete, found: Asked, services: Services) -> list[Delete]:
+    """The deletions that it comes to. Raises Ambiguous when more match than may be deleted at once."""
+    most = services.settings.conditional_delete_max
+    if len(found.keys) > most:
+        allowed = "one" if most == 1 else f"{most}"
+        raise Ambiguous(
+            f"More than {allowed} {interaction.criteria.type} matches the criteria; nothing was deleted"
+        )
+    return [Delete(key, interaction.if_match) for key in found.keys]
+
+
+def with_id(resource: Resource, id: str) -> Resource:
+    """`resource` with its id right behind its type, where it has none."""
+    if "id" in resource:
+        return resource
+    return {"resourceType": resource.get("resourceType"), "id": id, **resource}

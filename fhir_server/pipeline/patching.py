@@ -1,0 +1,111 @@
+"""
+Run of patch: the current version, changed as the patch says, put in its place.
+
+The patch is applied to the version that the caller sees; if another one is current as it commits,
+it is applied anew to that one. Who patches is told whether parts of the resource are as they think
+(`test`, a path that is not there) and gets the whole result, so a patch takes the right to read
+beside the right to update.
+
+https://hl7.org/fhir/R4/http.html#patch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from fhir_server.interactions.answers import Answer
+from fhir_server.interactions.prepare import parsed
+from fhir_server.interactions.update import require_match
+from fhir_server.pipeline.admission import admit
+from fhir_server.pipeline.reading import release
+from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.writing import (
+    Planned,
+    admit_write,
+    committed,
+    plan,
+    planned_anew,
+    prepare_resource,
+    with_targets_patients,
+)
+from fhir_server.r4.errors import Forbidden, MethodNotAllowed
+from fhir_server.r4.interaction import Content, Patch, PatchKind, Update
+
+try:
+    from fhir_server.r4.patch import fhirpath_patch, json_patch, require_identity_kept, xml_patch
+except ImportError:
+    fhirpath_patch = json_patch = require_identity_kept = xml_patch = None
+from fhir_server.r4.resource import Resource, from_text
+from fhir_server.search.version import Version
+from fhir_server.smart.caller import Caller
+from fhir_server.store.unit import Change, Condition, Moved, Write
+
+_Apply = Callable[[Resource, Any], dict[str, Any]]
+
+_KINDS: Final[Mapping[PatchKind, _Apply]] = {
+    "json": json_patch,
+    "xml": xml_patch,
+    "fhirpath": fhirpath_patch,
+}
+
+
+async def run_patch(
+    interaction: Patch, caller: Caller, services: Services, trail: Trail, *conditions: Condition
+) -> Answer:
+    """Raises Moved only when one of `conditions` does not hold any more."""
+
+    async def attempt() -> Answer:
+        planned = await planned_patch(interaction, caller, services, trail)
+        return await committed(planned, services, *conditions)
+
+    # With conditions it is their finder who has to look anew.
+    return await (attempt() if conditions else planned_anew(attempt))
+
+
+async def planned_patch(interaction: Patch, caller: Caller, services: Services, trail: Trail) -> Planned:
+    """
+    The write that puts the patched resource in the place of the version that it was made of.
+
+    Its judge raises Moved when that version is not current. Raises NotFound and Gone as a read,
+    VersionConflict by If-Match, Invalid and Unprocessable for the patch and for what it makes.
+    """
+    key = interaction.key
+    if key.type == "AuditEvent":
+        raise MethodNotAllowed("AuditEvents are written by the server alone")
+    reading = admit(caller, key.type, "r", services.clock(), services)
+    update = Update(key, {}, interaction.if_match)
+    writing = admit_write(update, caller, services)
+    version, epoch = await services.store.current(key, tokens=reading.needs_tokens)
+    await services.consents.as_of(epoch)
+    shown = release(version, key, reading, trail)
+    if shown is not version:
+        raise Forbidden(f"{key} is shown to this caller in part, and cannot be patched")
+    require_match(key, shown, interaction.if_match)
+    patched = _patched(interaction.kind, interaction.content, shown)
+    prepared = prepare_resource(patched, replace(update, content=patched), key, services)
+    prepared = await with_targets_patients(prepared, {}, writing, trail, services)
+    planned = plan(update, prepared, writing, trail)
+    return replace(planned, write=_pinned(planned.write, shown.number))
+
+
+def _patched(kind: PatchKind, content: Content, version: Version) -> Resource:
+    assert version.body is not None, "a tombstone is refused with Gone"
+    before = from_text(version.body)
+    after = _KINDS[kind](before, parsed(content) if kind == "fhirpath" else content)
+    require_identity_kept(before, after)
+    return after
+
+
+def _pinned(write: Write, number: int) -> Write:
+    """The same write, over version `number` alone."""
+
+    def judge(current: Version | None, now: datetime) -> Change | None:
+        if current is None or current.number != number:
+            raise Moved
+        return write.judge(current, now)
+
+    return replace(write, judge=judge)

@@ -1,0 +1,71 @@
+"""
+The criteria of conditional interactions: a search without result parameters, and its locks.
+
+Two conditional writes may decide on each other's result: both find nothing, both create what the
+other one looked for. They must then have a lock in common (store/conditions.py). What a write
+locks is its criteria's anchor, and whatever anchor somebody else's criteria could have that its own
+content would match: identifiers, and the patient. Criteria without an anchor share one lock of
+their type. Of two writes that could create each other's match at least one is then locked by what
+the other has; docs/storage.md has the argument.
+
+https://hl7.org/fhir/R4/http.html#ccreate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from fhir_server.r4.errors import Invalid, TooCostly
+from fhir_server.r4.interaction import Criteria, Search
+from fhir_server.search.entry import Entry
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.predicate import And, AnyToken, Predicate
+from fhir_server.search.query import parse
+from fhir_server.search.results import RESULT_PARAMETERS
+
+LOCKS_MAX: Final = 200
+"""Of one write: identifiers are few."""
+
+_ANCHORS: Final = ("identifier", "patient", "subject")
+_NEGATIVE: Final = frozenset(("not", "missing", "not-in"))
+
+
+def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> Predicate:
+    """
+    What a match must fulfil.
+
+    Raises Invalid when nothing positive is asked for: criteria that anything matches are a mistake.
+    """
+    for name, _ in criteria.parameters:
+        if name.partition(":")[0] in RESULT_PARAMETERS:
+            raise Invalid(f"`{name[:64]}` shapes results and is no criterion of a conditional interaction")
+    if all(name.partition(":")[2] in _NEGATIVE for name, _ in criteria.parameters):
+        raise Invalid(f"The criteria of a conditional interaction must say what a {criteria.type} has")
+    search = Search(criteria.type, criteria.parameters)
+    return parse(search, limits=limits, base_url=base_url).predicate
+
+
+def locks_of(resource_type: str, wanted: Predicate, content: Iterable[Entry]) -> frozenset[str]:
+    """
+    The names of the locks of a write that looks for `wanted` and writes `content`.
+
+    Raises TooCostly when there are more than LOCKS_MAX.
+    """
+    names = set(_anchor(resource_type, wanted))
+    starts = tuple(f"{resource_type}|{parameter}|" for parameter in _ANCHORS)
+    for entry in content:
+        names.update(token for token in entry.tokens if token.startswith(starts))
+    if len(names) > LOCKS_MAX:
+        raise TooCostly(f"The {resource_type} has too many identifiers for a conditional interaction")
+    return frozenset(names)
+
+
+def _anchor(resource_type: str, wanted: Predicate) -> frozenset[str]:
+    parts = wanted.parts if isinstance(wanted, And) else (wanted,)
+    for parameter in _ANCHORS:
+        start = f"{resource_type}|{parameter}|"
+        for part in parts:
+            if isinstance(part, AnyToken) and all(value.startswith(start) for value in part.values):
+                return part.values
+    return frozenset((resource_type,))
