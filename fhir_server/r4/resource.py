@@ -50,6 +50,14 @@ def from_text(text: bytes) -> dict[str, Any]:
     Raises Invalid when it is not one JSON object, or holds a duplicate key, a control
     character, a lone surrogate, a number or a depth out of bounds.
     """
+    value = json_value(text)
+    if not isinstance(value, dict):
+        raise Invalid("The body is not a JSON object")
+    return value
+
+
+def json_value(text: bytes) -> Any:
+    """As `from_text`, for JSON that need not be an object."""
     try:
         value = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -60,10 +68,8 @@ def from_text(text: bytes) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels") from error
-    if not isinstance(value, dict):
-        raise Invalid("The body is not a JSON object")
-    if text.count(b"{") + text.count(b"[") > DEPTH_MAX:
-        _refuse_depth(value)
+    if text.count(b"{") + text.count(b"[") > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
+        raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels")
     if _SUSPECT_ESCAPE.search(text):
         _refuse_characters(value)
     return value
@@ -77,6 +83,21 @@ def to_text(resource: object) -> bytes:
 def number(value: int | Literal) -> Decimal:
     """The value of a JSON number; what was accepted by `from_text` is bounded."""
     return Decimal(value) if isinstance(value, int) else Decimal(bytes(value).decode())
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Are there more objects and arrays within each other than `levels`?"""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return bool(level)
 
 
 def _literal(text: str) -> Literal:
@@ -106,20 +127,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(text: str) -> Any:
     raise Invalid(f"`{text}` is not a JSON number")
-
-
-def _refuse_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(DEPTH_MAX):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels")
 
 
 def _refuse_characters(value: Any) -> None:
