@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
 import pytest
+import pytest_asyncio
+
+from tests.simulation.raced import Raced
+from tests.simulation.server import Serving
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -17,4 +25,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many kills one run has."""
     asked: int = request.config.getoption("simulation_rounds")
+    return asked
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def raced(short_folder: Path) -> AsyncIterator[Raced]:
+    folder = short_folder / uuid4().hex[:6]
+    folder.mkdir()
+    serving = Serving(folder)
+    try:
+        await serving.start()
+        yield Raced(serving, await serving.token())
+        await serving.stop()
+    finally:
+        await serving.end()
+
+
+@pytest.fixture
+def races(request: pytest.FixtureRequest) -> int:
+    """How many times as much as usual each race is to do."""
+    asked: int = request.config.getoption("races")
     return asked

@@ -11,9 +11,6 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -21,13 +18,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from audit.record import Record
 from tests.server.running import a_patient, an_observation
 from tests.server.test_gate import a_consent
-from tests.simulation.evidence import gathered
-from tests.simulation.server import Serving
+from tests.simulation.raced import Raced
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes through /proc")
 
@@ -35,55 +29,11 @@ CLIENTS: Final = 16
 COUNTED_BY_EACH: Final = 6
 SHARED: Final = 20
 TRANSACTIONS_OF_EACH: Final = 10
-ENTRIES: Final = 5
 READERS: Final = 6
 REVOCATIONS: Final = 4
 READING_SECONDS: Final = 0.3
 RECORDED_SECONDS_MAX: Final = 10.0
 RECORDED_POLL_SECONDS: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Raced:
-    """A server with two workers, and a token for everything."""
-
-    serving: Serving
-    token: str
-
-    @asynccontextmanager
-    async def clients(self, count: int) -> AsyncIterator[list[httpx.AsyncClient]]:
-        """Clients with a connection each; half of them are with either worker."""
-        async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(self.serving.client(self.token)) for _ in range(count)]
-            for client in clients:
-                assert (await client.get("/metadata")).status_code == httpx.codes.OK
-            yield clients
-
-    async def records(self) -> list[Record]:
-        """All of the ledger."""
-        async with self.serving.store() as store:
-            return list((await gathered(store)).records)
-
-    def workers_at_work(self, interaction: str) -> set[str]:
-        """The workers that have answered such interactions."""
-        return {
-            event["process"].split(".")[1]
-            for event in self.serving.events()
-            if event["event"] == "interaction" and event["interaction"] == interaction
-        }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def raced(short_folder: Path) -> AsyncIterator[Raced]:
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    serving = Serving(folder)
-    try:
-        await serving.start()
-        yield Raced(serving, await serving.token())
-        await serving.stop()
-    finally:
-        await serving.end()
 
 
 def _version(response: httpx.Response) -> int:
@@ -116,14 +66,18 @@ async def test_a_counter_that_many_count_on_loses_nothing(raced: Raced) -> None:
     assert raced.workers_at_work("update") == {"worker-0", "worker-1"}
 
 
-async def test_overlapping_transactions_are_all_done(raced: Raced) -> None:
-    """https://hl7.org/fhir/R4/http.html#transaction"""
+async def test_overlapping_transactions_are_all_done(raced: Raced, races: int) -> None:
+    """
+    Each updates all that is shared. With `--races 10` there are 1,600 of them.
+
+    https://hl7.org/fhir/R4/http.html#transaction
+    """
     written: Counter[str] = Counter()
     refused: list[str] = []
 
     async def transact(client: httpx.AsyncClient, random: Random) -> None:
-        for number in range(TRANSACTIONS_OF_EACH):
-            ids = [f"shared-{id}" for id in random.sample(range(SHARED), ENTRIES)]
+        for number in range(TRANSACTIONS_OF_EACH * races):
+            ids = [f"shared-{id}" for id in random.sample(range(SHARED), SHARED)]
             resources = [a_patient(id=id, name=[{"text": f"{random.random()} {number}"}]) for id in ids]
             response = await client.post("", json=_transaction(resources))
             if response.status_code != httpx.codes.OK:
@@ -137,11 +91,47 @@ async def test_overlapping_transactions_are_all_done(raced: Raced) -> None:
         for number in range(SHARED):
             id = f"shared-{number}"
             assert _version(await clients[0].get(f"/Patient/{id}")) == 1 + written[id]
-            history = (await clients[0].get(f"/Patient/{id}/_history?_count=1000")).json()["entry"]
-            versions = [int(entry["resource"]["meta"]["versionId"]) for entry in history]
-            assert versions == list(range(1 + written[id], 0, -1))
+            assert await _versions(clients[0], id) == list(range(1 + written[id], 0, -1))
     assert refused == []
     assert raced.workers_at_work("transaction") == {"worker-0", "worker-1"}
+
+
+async def test_of_overlapping_transactions_with_if_match_one_is_done(raced: Raced, races: int) -> None:
+    """All of it or nothing: a counter in each resource counts the transactions that were done."""
+    statuses: Counter[int] = Counter()
+    ids = [f"matched-{number}" for number in range(SHARED)]
+
+    async def transact(client: httpx.AsyncClient, random: Random) -> None:
+        for _ in range(TRANSACTIONS_OF_EACH * races):
+            found = (await client.get(f"/Patient?_id={','.join(ids)}&_count={SHARED}")).json()["entry"]
+            resources = [entry["resource"] for entry in found]
+            random.shuffle(resources)
+            for resource in resources:
+                resource["multipleBirthInteger"] += 1
+            response = await client.post("", json=_transaction(resources, matched=True))
+            statuses[response.status_code] += 1
+
+    async with raced.clients(CLIENTS) as clients:
+        first = [a_patient(id=id, multipleBirthInteger=0) for id in ids]
+        assert (await clients[0].post("", json=_transaction(first))).status_code == httpx.codes.OK
+        await asyncio.gather(*(transact(client, Random(n)) for n, client in enumerate(clients)))
+        for id in ids:
+            read = await clients[0].get(f"/Patient/{id}")
+            assert read.json()["multipleBirthInteger"] == statuses[200]
+            assert _version(read) == 1 + statuses[200]
+    assert statuses.keys() <= {200, 412}
+    assert statuses[200] >= TRANSACTIONS_OF_EACH
+
+
+async def _versions(client: httpx.AsyncClient, id: str) -> list[int]:
+    """The numbers of all versions, newest first, over as many pages as there are."""
+    numbers: list[int] = []
+    address = f"/Patient/{id}/_history?_count=1000"
+    while address:
+        page = (await client.get(address)).json()
+        numbers += [int(entry["resource"]["meta"]["versionId"]) for entry in page["entry"]]
+        address = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
+    return numbers
 
 
 async def test_a_denial_is_seen_at_once_by_all_workers(raced: Raced) -> None:
@@ -245,9 +235,12 @@ async def _send_and_hang_up(raced: Raced, wire: bytes, *, reset: bool) -> None:
     await writer.wait_closed()
 
 
-def _transaction(resources: list[dict[str, Any]]) -> dict[str, Any]:
-    entries = [
-        {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
-        for one in resources
-    ]
+def _transaction(resources: list[dict[str, Any]], *, matched: bool = False) -> dict[str, Any]:
+    """Updates of these; `matched` only over the versions that they say they are."""
+    entries = []
+    for one in resources:
+        request = {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}
+        if matched:
+            request["ifMatch"] = f'W/"{one["meta"]["versionId"]}"'
+        entries.append({"resource": one, "request": request})
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
