@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/http.html#cond-update
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.interactions.prepare import parsed
@@ -58,6 +59,15 @@ async def asked(
 
     Raises Forbidden for a caller who may not search the type, Invalid for criteria that are none.
     """
+    question = question_of(criteria, caller, services, trail, matches_max=matches_max)
+    [found] = await matched([question], caller, services)
+    return found
+
+
+def question_of(
+    criteria: Criteria, caller: Caller, services: Services, trail: Trail, *, matches_max: int = 2
+) -> Asked:
+    """The criteria within what scopes and policy leave to the caller. Raises as `asked`."""
     settings = services.settings
     limits = SearchLimits(page_size_default=settings.page_size_default, page_size_max=settings.page_size_max)
     wanted = predicate_of(criteria, limits=limits, base_url=settings.base_url)
@@ -67,13 +77,23 @@ async def asked(
     shown = wanted
     if criteria.type == "Group":
         shown = asking_of_shown_members(wanted, right_of(caller, "Group", "s"))
+    return Asked(wanted, Condition(all_of(shown, allowed), types, matches_max))
 
-    async def run(consented: Predicate) -> Condition:
-        condition = Condition(all_of(shown, allowed, consented), types, matches_max)
-        [keys] = await services.store.matching([condition])
-        return replace(condition, keys=keys)
 
-    return Asked(wanted, await services.consents.governed(caller, services.clock(), run))
+async def matched(questions: Sequence[Asked], caller: Caller, services: Services) -> list[Asked]:
+    """The same, within what consents leave to the caller too, with what matches now."""
+
+    async def run(consented: Predicate) -> list[Asked]:
+        conditions = [
+            replace(one.condition, predicate=all_of(one.condition.predicate, consented)) for one in questions
+        ]
+        found = await services.store.matching(conditions)
+        return [
+            Asked(one.wanted, replace(condition, keys=keys))
+            for one, condition, keys in zip(questions, conditions, found, strict=True)
+        ]
+
+    return await services.consents.governed(caller, services.clock(), run)
 
 
 def one_or_none(found: Asked, criteria: Criteria) -> Key | None:
