@@ -171,9 +171,9 @@ def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
     return CORSMiddleware(
         app,
         allow_origins=list(origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Accept", "If-Match", "If-None-Match", "Prefer",
-                       "X-Request-Id"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Accept", "If-Match",
+                       "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer", "X-Request-Id"],
         expose_headers=["ETag", "Last-Modified", "Location", "X-Request-Id"],
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import asyncio
 import re
 import time
 from collections.abc import MutableMapping
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,16 +22,26 @@ import structlog
 from audit.record import Record
 from fhir_server.api.flood import Flood
 from fhir_server.api.metrics import METHODS, Metrics
+from fhir_server.api.presentation import PLAIN, Wanted, presented
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
-from fhir_server.api.routes import DISCOVERY, PUBLIC, find
+from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
 from fhir_server.interactions.answers import Answer, Document
 from fhir_server.interactions.capabilities import capability_statement
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
-from fhir_server.r4.interaction import Interaction
-from fhir_server.r4.resource import to_text
+from fhir_server.r4.interaction import (
+    ConditionalPatch,
+    ConditionalUpdate,
+    Create,
+    Delete,
+    Interaction,
+    Patch,
+    Update,
+)
+from fhir_server.r4.resource import Key, to_text
+from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import smart_configuration
 
@@ -47,6 +58,7 @@ class Fhir:
         self._metrics = metrics
         self._base_path = base_path
         self._flood = Flood(services.settings.refusals_per_second_max)
+        self._statements: dict[tuple[Wanted, Shape, bool], Response] = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
@@ -67,22 +79,28 @@ class Fhir:
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         caller: Caller | None = None
         interaction: Interaction | None = None
+        wanted = PLAIN
         settings = self._services.settings
         # Anybody can send any word for a method; records and counts are by those we know.
         method = scope["method"] if scope["method"] in METHODS else "other"
         try:
             path = self._path(scope)
             request = Request(scope, receive, settings.body_bytes_max, settings.request_seconds_max)
-            if path in PUBLIC:
-                return self._public(path, request)
+            wanted = _wanted_if_any(request)
+            if path in PUBLIC or request.method == "OPTIONS":
+                return await self._public(path, request)
             caller = self._authenticate(request)
             route, steps = find(request.method, path)
-            request.require_json_accepted()
+            wanted = request.wanted
             interaction = await route.build(request, steps)
+            wanted = request.wanted
+            shape = _shape_of_written(interaction, request)
             answer: Answer = await perform(interaction, caller, contact, self._services)
-            return render(answer, settings.base_url, request.prefer.get("return"))
+            response = render(answer, settings.base_url, request.prefer.get("return"), shape)
+            return await presented(response, wanted, request.method)
         except FhirError as refusal:
-            return await self._refused(refusal, method, caller, contact)
+            refused = await self._refused(refusal, method, caller, contact)
+            return await presented(refused, wanted, method)
         except Exception as bug:
             log.error("bug", request_id=contact.request_id, exc_info=bug)
             broken = _Bug(contact)
@@ -99,18 +117,39 @@ class Fhir:
             below = quote(scope["path"][len(self._base_path) :], safe="/")
         return below.removeprefix("/").removesuffix("/")
 
-    def _public(self, path: str, request: Request) -> Response:
-        """What anybody may know, and nobody's access to which is recorded."""
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(
-                f"`{request.method[:16]}` is not for this address", allowed=("GET", "HEAD")
-            )
-        if path == DISCOVERY:
+    async def _public(self, path: str, request: Request) -> Response:
+        """
+        What anybody may know, and nobody's access to which is recorded: what this server does.
+
+        OPTIONS is answered without a token as the CapabilityStatement is: it says which methods
+        an address has, whatever stands there and whether anything does.
+        """
+        allowed = _PUBLIC_METHODS if path in PUBLIC else allowed_at(path)
+        if request.method not in allowed:
+            raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address", allowed=allowed)
+        headers = [(b"allow", ", ".join(allowed).encode())] if request.method == "OPTIONS" else []
+        if path == DISCOVERY and not headers:
             return Response(200, [], to_text(smart_configuration()), b"application/json")
-        request.require_json_accepted()
-        services = self._services
-        statement = capability_statement(services.settings.base_url, services.started)
-        return render(Document(statement), services.settings.base_url, None)
+        if path and headers:
+            return Response(204, headers, b"")
+        return replace(await self._capabilities(request), headers=headers)
+
+    async def _capabilities(self, request: Request) -> Response:
+        """
+        The CapabilityStatement, made once in each of its forms: anybody may ask, as often as they like.
+
+        So `_elements` is not heard here: its forms have no number.
+
+        https://hl7.org/fhir/R4/http.html#capabilities
+        """
+        shape = Shape(request.shape_of("CapabilityStatement", with_criteria=True).summary)
+        form = (request.wanted, shape, request.method == "HEAD")
+        if form not in self._statements:
+            services = self._services
+            statement = Document(capability_statement(services.settings.base_url, services.started))
+            response = render(statement, services.settings.base_url, None, shape)
+            self._statements[form] = await presented(response, request.wanted, request.method)
+        return self._statements[form]
 
     def _authenticate(self, request: Request) -> Caller:
         scheme, _, token = (request.header("authorization") or "").partition(" ")
@@ -178,6 +217,33 @@ class _Bug(FhirError):
 
     def __init__(self, contact: Contact) -> None:
         super().__init__(f"Something broke; the log knows it as {contact.request_id}")
+
+
+def _wanted_if_any(request: Request) -> Wanted:
+    """How a refusal should look, whatever it is: one of the format asked for leaves in JSON."""
+    try:
+        return request.wanted
+    except FhirError:
+        return PLAIN
+
+
+def _shape_of_written(interaction: Interaction, request: Request) -> Shape:
+    """
+    What a write is asked to show of what it wrote.
+
+    Raises Invalid for a parameter that a write does not know.
+    """
+    match interaction:
+        case Create(type=type) | Update(key=Key(type=type)) | Patch(key=Key(type=type)):
+            return request.shape_of(type)
+        case Delete(key=key):
+            return request.shape_of(key.type)
+        case ConditionalUpdate(criteria=criteria) | ConditionalPatch(criteria=criteria):
+            return request.shape_of(criteria.type, with_criteria=True)
+    return WHOLE
+
+
+_PUBLIC_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 def _request_id(scope: MutableMapping[str, Any]) -> str:

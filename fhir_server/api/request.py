@@ -15,26 +15,27 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from fhir_server.api.encoding import Inflating
+from fhir_server.api.presentation import AT_ONCE_BYTES_MAX, Wanted, wanted
 from fhir_server.r4.errors import (
     Invalid,
-    NotAcceptable,
     TooLarge,
     TooSlow,
     Unauthenticated,
     Unsupported,
+    WrongContentCoding,
     WrongMediaType,
 )
 from fhir_server.r4.interaction import Content, Handling, Parameters, PatchKind
-from fhir_server.r4.media import kind
+from fhir_server.r4.media import Format, given, kind
+from fhir_server.r4.shaping import GENERAL_PARAMETERS, WHOLE, Shape, shape_of_one
+from fhir_server.r4.xml import from_xml
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 QUERY_CHARACTERS_MAX: Final = 16_384
 PARAMETERS_MAX: Final = 200
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"|(\*)')
-_JSON: Final = frozenset({"application/fhir+json", "application/json", "text/json", "json"})
-_ANY: Final = frozenset({"*/*", "application/*"})
-_FHIR_VERSIONS: Final = frozenset({"4.0", "4.0.1"})
 _ONCE: Final = frozenset(
     {b"content-encoding", b"content-length", b"content-type", b"host", b"if-match", b"if-modified-since"}
 )
@@ -44,7 +45,6 @@ _PATCHES: Final[Mapping[str, PatchKind]] = {
     "application/json-patch+json": "json",
     "application/xml-patch+xml": "xml",
 }
-_SHAPING: Final = frozenset({"_format", "_pretty", "_summary", "_elements"})
 
 
 class Request:
@@ -58,6 +58,9 @@ class Request:
         if len(self._headers) != len(scope["headers"]):
             self._headers = _joined(scope["headers"])
         self._query: bytes = scope["query_string"]
+        self._parameters: Parameters | None = None
+        self._form: Parameters = ()
+        self._wanted: Wanted | None = None
         self._receive = receive
         self._body_bytes_max = body_bytes_max
         self._body_seconds_max = body_seconds_max
@@ -74,7 +77,9 @@ class Request:
 
     @property
     def parameters(self) -> Parameters:
-        return pairs(self._query.decode("latin-1")) if self._query else ()
+        if self._parameters is None:
+            self._parameters = pairs(self._query.decode("latin-1")) if self._query else ()
+        return self._parameters
 
     @property
     def if_match(self) -> str | None:
@@ -103,23 +108,41 @@ class Request:
     def handling(self) -> Handling:
         return "lenient" if self.prefer.get("handling") == "lenient" else "strict"
 
-    def require_json_accepted(self) -> None:
-        """Raises NotAcceptable when the client wants a format that we do not write."""
-        if _wants_json(self.parameters):
-            return
-        accept = self.header("accept")
-        if accept is not None and not _accepts_json(accept):
-            raise NotAcceptable("Accept names no format that this server writes: application/fhir+json")
+    @property
+    def wanted(self) -> Wanted:
+        """How the answer is to look; a search by POST may say it in its form, once that is read."""
+        if self._wanted is None:
+            self._wanted = self._negotiated()
+        return self._wanted
 
-    async def content(self) -> bytes:
-        """The body of a write. Raises WrongMediaType unless it says that it is JSON."""
-        kind, _, rest = (self.header("content-type") or "").partition(";")
-        if kind.strip().lower() not in _JSON:
-            raise WrongMediaType("The body must be application/fhir+json")
-        charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest)
-        if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
-            raise WrongMediaType("The body must be UTF-8")
-        return await self._body()
+    def _negotiated(self) -> Wanted:
+        format = pretty = None
+        for name, value in (*self.parameters, *self._form):
+            if name == "_format" and format is None:
+                format = value
+            elif name == "_pretty" and pretty is None:
+                pretty = value
+        return wanted(self._headers.get(b"accept"), self._headers.get(b"accept-encoding"), format, pretty)
+
+    def shape_of(self, resource_type: str, *, with_criteria: bool = False) -> Shape:
+        """
+        How much of the resource that is answered is to be shown.
+
+        Raises Invalid for a parameter that is not one of all interactions, unless there are
+        criteria beside them.
+        """
+        if not self._query:
+            return WHOLE
+        general = [pair for pair in self.parameters if not with_criteria or pair[0] in GENERAL_PARAMETERS]
+        return shape_of_one(general, resource_type, lenient=self.handling == "lenient")
+
+    async def content(self) -> Content:
+        """The resource in the body of a write: the text of JSON, or what XML says."""
+        format = given(self.header("content-type"))
+        body = await self._body()
+        if format is Format.JSON:
+            return body
+        return from_xml(body) if len(body) <= AT_ONCE_BYTES_MAX else await asyncio.to_thread(from_xml, body)
 
     async def patch(self) -> tuple[PatchKind, Content]:
         """The body of a patch, and its kind. Raises WrongMediaType for anything else."""
@@ -138,7 +161,7 @@ class Request:
     @property
     def criteria(self) -> Parameters:
         """The criteria of a conditional interaction: what does not shape the answer."""
-        return tuple(pair for pair in self.parameters if pair[0] not in _SHAPING)
+        return tuple(pair for pair in self.parameters if pair[0] not in GENERAL_PARAMETERS)
 
     async def form(self) -> Parameters:
         """The parameters in the body of a search by POST."""
@@ -148,9 +171,9 @@ class Request:
         kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
             raise WrongMediaType("The body of a search must be application/x-www-form-urlencoded")
-        parameters = pairs(body.decode("latin-1"))
-        _wants_json(parameters)
-        return parameters
+        self._form = pairs(body.decode("latin-1"))
+        self._wanted = None
+        return self._form
 
     async def _body(self) -> bytes:
         try:
@@ -160,8 +183,7 @@ class Request:
             raise TooSlow(f"The body was not whole within {self._body_seconds_max:g} seconds") from late
 
     async def _received(self) -> bytes:
-        if self.header("content-encoding") not in (None, "identity"):
-            raise WrongMediaType("A compressed body is not supported")
+        inflating = self._inflating()
         stated = self.header("content-length")
         if stated is not None and stated.isdecimal() and int(stated) > self._body_bytes_max:
             raise self._too_large()
@@ -175,9 +197,25 @@ class Request:
             size += len(chunk)
             if size > self._body_bytes_max:
                 raise self._too_large()
-            chunks.append(chunk)
+            if inflating is None:
+                chunks.append(chunk)
+            else:
+                for piece in inflating.feed(chunk):
+                    chunks.append(piece)
+                    await asyncio.sleep(0)
             if not message.get("more_body", False):
+                if inflating is not None:
+                    inflating.finish()
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _inflating(self) -> Inflating | None:
+        """What unpacks the body. Raises WrongContentCoding when it is packed by anything but gzip, once."""
+        match (self.header("content-encoding") or "identity").strip().lower():
+            case "identity":
+                return None
+            case "gzip" | "x-gzip":
+                return Inflating(self._body_bytes_max)
+        raise WrongContentCoding("The Content-Encoding of a body can be gzip")
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body has more than {self._body_bytes_max} bytes")
@@ -216,30 +254,6 @@ def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
             raise Invalid(f"The header `{name.decode('latin-1')}` is given more than once")
         together[name] = together[name] + b", " + value if name in together else value
     return together
-
-
-def _wants_json(parameters: Parameters) -> bool:
-    """Is there a `_format`? It goes before Accept. Raises NotAcceptable when it is none of ours."""
-    wanted = next((value for name, value in parameters if name == "_format"), None)
-    if wanted is None:
-        return False
-    if wanted.partition(";")[0].strip() not in _JSON:
-        raise NotAcceptable("`_format` names no format that this server writes; it writes json")
-    return True
-
-
-@lru_cache(maxsize=256)
-def _accepts_json(accept: str) -> bool:
-    for choice in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in choice.split(";"))
-        stated = dict(part.partition("=")[::2] for part in parameters)
-        if stated.get("q", "1").strip('"') in ("0", "0.0", "0.00", "0.000"):
-            continue
-        if stated.get("fhirversion", "4.0").strip('"') not in _FHIR_VERSIONS:
-            continue
-        if kind in _JSON or kind in _ANY:
-            return True
-    return False
 
 
 @lru_cache(maxsize=256)

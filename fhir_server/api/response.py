@@ -21,6 +21,7 @@ from fhir_server.interactions.answers import (
     Written,
 )
 from fhir_server.interactions.bundles import location, operation_outcome
+from fhir_server.interactions.shaping import shaped_version
 from fhir_server.r4.errors import (
     FhirError,
     Issue,
@@ -28,27 +29,39 @@ from fhir_server.r4.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    WrongContentCoding,
 )
 from fhir_server.r4.resource import to_text
+from fhir_server.r4.shaping import Shape, shaped
 from fhir_server.search.version import Version
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+FHIR_JSON: Final = b"application/fhir+json; charset=utf-8"
+FHIR_XML: Final = b"application/fhir+xml; charset=utf-8"
+
 _ALWAYS: Final[Headers] = [
     (b"cache-control", b"no-store"),
+    (b"vary", b"Accept, Accept-Encoding"),
     (b"x-content-type-options", b"nosniff"),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`body` may be empty; then no content type is sent."""
+    """
+    `body` may be empty; then no content type is sent. `is_page`: a Bundle that we made.
+
+    A body with a `content_encoding` is packed already; that of an answer to HEAD need not be.
+    """
 
     status: int
     headers: Headers
     body: bytes
-    content_type: bytes = b"application/fhir+json; charset=utf-8"
+    content_type: bytes = FHIR_JSON
+    content_encoding: bytes | None = None
+    is_page: bool = False
 
     async def send(self, send: Send, *, request_id: str, without_body: bool) -> None:
         headers = [
@@ -56,7 +69,9 @@ class Response:
             (b"x-request-id", request_id.encode()),
             *self.headers,
         ]
-        if self.status not in (204, 304):
+        if self.content_encoding is not None:
+            headers.append((b"content-encoding", self.content_encoding))
+        if self.status not in (204, 304) and not (without_body and self.content_encoding):
             headers.append((b"content-length", str(len(self.body)).encode()))
         if self.body:
             headers.append((b"content-type", self.content_type))
@@ -64,8 +79,12 @@ class Response:
         await send({"type": "http.response.body", "body": b"" if without_body else self.body})
 
 
-def render(answer: Answer, base_url: str, prefer_return: str | None) -> Response:
-    """The response to an interaction that was allowed."""
+def render(answer: Answer, base_url: str, prefer_return: str | None, shape: Shape) -> Response:
+    """
+    The response to an interaction that was allowed.
+
+    `shape` is that of what a write answers and of a document; what was read comes in its own.
+    """
     match answer:
         case Found(version=version):
             assert version.body is not None, "a tombstone is refused with Gone"
@@ -73,13 +92,13 @@ def render(answer: Answer, base_url: str, prefer_return: str | None) -> Response
         case NotModified(version=version):
             return Response(304, _state(version), b"")
         case Written(version=version, created=created):
-            return _written(version, base_url, prefer_return, created=created)
+            return _written(shaped_version(version, shape), base_url, prefer_return, created=created)
         case Removed(version=version):
-            return Response(204, [] if version is None else [(b"etag", version.etag.encode())], b"")
+            return _removed(version, prefer_return)
         case Bundled(body=body):
-            return Response(200, [], body)
+            return Response(200, [], body, is_page=True)
         case Document(resource=resource):
-            return Response(200, [], to_text(resource))
+            return Response(200, [], shaped(to_text(resource), resource["resourceType"], shape))
 
 
 def refuse(refusal: FhirError) -> Response:
@@ -89,6 +108,8 @@ def refuse(refusal: FhirError) -> Response:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(refusal, MethodNotAllowed) and refusal.allowed:
         headers.append((b"allow", ", ".join(refusal.allowed).encode()))
+    if isinstance(refusal, WrongContentCoding):
+        headers.append((b"accept-encoding", b"gzip"))
     if isinstance(refusal, TooMany | Unavailable):
         headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
     return Response(refusal.status, headers, to_text(operation_outcome(refusal.issues)))
@@ -101,11 +122,22 @@ def _written(version: Version, base_url: str, prefer_return: str | None, *, crea
     if prefer_return == "minimal":
         return Response(status, headers, b"")
     if prefer_return == "OperationOutcome":
-        told = "created" if created else "updated"
-        issue = Issue("information", "informational", f"{version.key} was {told}")
-        return Response(status, headers, to_text(operation_outcome((issue,))))
+        told = f"{version.key} was {'created' if created else 'updated'}"
+        return Response(status, headers, _information(told))
     assert version.body is not None, "a write that is no delete has a body"
     return Response(status, headers, version.body)
+
+
+def _removed(version: Version | None, prefer_return: str | None) -> Response:
+    headers: Headers = [] if version is None else [(b"etag", version.etag.encode())]
+    if prefer_return != "OperationOutcome":
+        return Response(204, headers, b"")
+    told = "Nothing is left to delete" if version is None else f"{version.key} was deleted"
+    return Response(200, headers, _information(told))
+
+
+def _information(told: str) -> bytes:
+    return to_text(operation_outcome((Issue("information", "informational", told),)))
 
 
 def _state(version: Version) -> Headers:

@@ -9,12 +9,13 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
 from fhir_server.api.request import Request
+from fhir_server.interactions.prepare import parsed
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
@@ -34,7 +35,7 @@ from fhir_server.r4.interaction import (
     Update,
     Vread,
 )
-from fhir_server.r4.resource import Key, from_text
+from fhir_server.r4.resource import Key
 
 Build = Callable[[Request, tuple[str, ...]], Awaitable[Interaction]]
 
@@ -49,11 +50,13 @@ class Route:
 
 
 async def _read(request: Request, steps: tuple[str, ...]) -> Interaction:
-    return Read(_key(steps), request.if_none_match, request.if_modified_since)
+    key = _key(steps)
+    return Read(key, request.if_none_match, request.if_modified_since, request.shape_of(key.type))
 
 
-async def _vread(_request: Request, steps: tuple[str, ...]) -> Interaction:
-    return Vread(_key(steps), steps[3])
+async def _vread(request: Request, steps: tuple[str, ...]) -> Interaction:
+    key = _key(steps)
+    return Vread(key, steps[3], request.shape_of(key.type))
 
 
 async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
@@ -121,7 +124,7 @@ async def _history(request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _bundle(request: Request, _steps: tuple[str, ...]) -> Interaction:
-    bundle = from_text(await request.content())
+    bundle = parsed(await request.content())
     match bundle.get("resourceType"), bundle.get("type"):
         case "Bundle", "batch":
             return Batch(bundle)
@@ -162,16 +165,35 @@ def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
 
     Raises NotFound for an address that is none, MethodNotAllowed for a method it does not have.
     """
-    steps = tuple(unquote(step) for step in path.split("/")) if path else ()
-    shape = tuple(step if step[:1] in ("_", "$") else "{}" for step in steps)
-    routes = _BY_SHAPE.get(shape)
-    if routes is None:
-        raise NotFound("There is nothing at this address")
+    steps, routes = _at(path)
     route = routes.get("GET" if method == "HEAD" else method)
     if route is None:
-        told = f"`{method[:16]}` is not for this address, which has {', '.join(sorted(routes))}"
-        raise MethodNotAllowed(told, allowed=sorted(routes))
+        allowed = _allowed(routes)
+        told = f"`{method[:16]}` is not for this address, which has {', '.join(allowed)}"
+        raise MethodNotAllowed(told, allowed=allowed)
     return route, steps
+
+
+def allowed_at(path: str) -> tuple[str, ...]:
+    """The methods of a path below the base. Raises NotFound for an address that is none."""
+    steps, routes = _at(path)
+    if steps and not steps[0].startswith("_"):
+        _type(steps)
+    return _allowed(routes)
+
+
+def _at(path: str) -> tuple[tuple[str, ...], Mapping[str, Route]]:
+    """The steps of a path and what is there, by method."""
+    steps = tuple(unquote(step) for step in path.split("/")) if path else ()
+    routes = _BY_SHAPE.get(tuple(step if step[:1] in ("_", "$") else "{}" for step in steps))
+    if routes is None:
+        raise NotFound("There is nothing at this address")
+    return steps, routes
+
+
+def _allowed(routes: Mapping[str, Route]) -> tuple[str, ...]:
+    also = ("HEAD", "OPTIONS") if "GET" in routes else ("OPTIONS",)
+    return tuple(sorted((*routes, *also)))
 
 
 def _shape(template: str) -> tuple[str, ...]:

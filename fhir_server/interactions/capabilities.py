@@ -32,7 +32,7 @@ def capability_statement(base_url: str, started: datetime) -> Resource:
         "software": {"name": SOFTWARE},
         "implementation": {"description": SOFTWARE, "url": base_url},
         "fhirVersion": FHIR_VERSION,
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [
             {
                 "mode": "server",

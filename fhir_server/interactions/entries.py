@@ -26,6 +26,7 @@ from fhir_server.r4.interaction import (
     Vread,
 )
 from fhir_server.r4.resource import Key, Resource
+from fhir_server.r4.shaping import shape_of_one
 from fhir_server.r4.validation import validate
 
 ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
@@ -145,11 +146,13 @@ def _get(steps: list[str], query: str, request: Resource) -> Interaction:
         case [resource_type, "_history"]:
             return History(_type(resource_type), parameters=parameters)
         case [resource_type, id]:
-            return Read(_key([resource_type, id]), _etag(request, "ifNoneMatch"), _since(request))
+            shape = shape_of_one(parameters, _type(resource_type))
+            return Read(_key([resource_type, id]), _etag(request, "ifNoneMatch"), _since(request), shape)
         case [resource_type, id, "_history"]:
             return History(_type(resource_type), id, parameters)
         case [resource_type, id, "_history", version]:
-            return Vread(_key([resource_type, id]), version)
+            shape = shape_of_one(parameters, _type(resource_type))
+            return Vread(_key([resource_type, id]), version, shape)
     raise Invalid("The address is not one for this method", "request.url")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.answers import Answer, Found
 from fhir_server.interactions.read import read
+from fhir_server.interactions.shaping import shaped_answer
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.auditing import audit_event
 from fhir_server.pipeline.services import Services
@@ -28,7 +29,8 @@ async def run_read(interaction: Read, caller: Caller, services: Services, trail:
     else:
         version, epoch = await services.store.current(key, tokens=access.needs_tokens)
         await services.consents.as_of(epoch)
-    return read(interaction, release(version, key, access, trail))
+    answer = read(interaction, release(version, key, access, trail))
+    return shaped_answer(answer, interaction.shape)
 
 
 async def run_vread(interaction: Vread, caller: Caller, services: Services, trail: Trail) -> Answer:
@@ -45,7 +47,7 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
     shown = release(version, key, access, trail)
     if key.type != "AuditEvent":
         await _require_still_seen(key, access, services, trail)
-    return Found(shown)
+    return shaped_answer(Found(shown), interaction.shape)
 
 
 async def _require_still_seen(key: Key, access: Access, services: Services, trail: Trail) -> None:

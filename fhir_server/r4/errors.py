@@ -14,6 +14,7 @@ How this server says no.
   x Ambiguous         412 multiple-matches  criteria fit several resources where one is meant
   x TooLarge          413 too-long        a limit on size
   x WrongMediaType    415 not-supported   the body is in a format we do not read
+    x WrongContentCoding                  ... or packed in a way that we do not unpack
   x Unprocessable     422 processing      well formed, but breaks a FHIR or profile rule
   x TooCostly         403 too-costly      a limit on work
   x TooMany           429 throttled       slow down; `retry_after_seconds` says how long
@@ -140,6 +141,10 @@ class WrongMediaType(FhirError):
     """The body is in a format that we do not read."""
 
     status, code = 415, "not-supported"
+
+
+class WrongContentCoding(WrongMediaType):
+    """The body is packed in a way that we do not unpack."""
 
 
 class Unprocessable(FhirError):

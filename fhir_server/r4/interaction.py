@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from fhir_server.r4.resource import Key, Resource
+from fhir_server.r4.shaping import WHOLE, Shape
 
 Parameters = tuple[tuple[str, str], ...]
 """Search parameters as they came, decoded, in order: name (with modifier) and value."""
@@ -28,6 +29,7 @@ class Read:
     key: Key
     if_none_match: str | None = None
     if_modified_since: datetime | None = None
+    shape: Shape = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Vread:
 
     key: Key
     version: str
+    shape: Shape = WHOLE
 
 
 @dataclass(frozen=True, slots=True)

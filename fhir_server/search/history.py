@@ -13,6 +13,7 @@ from typing import Final
 from fhir_server.r4.errors import Invalid, Unsupported
 from fhir_server.r4.fhirpath.moments import moment
 from fhir_server.r4.interaction import History, Parameters
+from fhir_server.r4.shaping import GENERAL_PARAMETERS, WHOLE, Shape, shape_of
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.results import count_of
 from fhir_server.search.values.date import comparison
@@ -32,9 +33,10 @@ class HistoryQuery:
     at: tuple[datetime, datetime] | None
     used: Parameters
     cursor: str | None
+    shape: Shape = WHOLE
 
 
-_KNOWN: Final = frozenset(("_at", "_count", "_cursor", "_format", "_pretty", "_since"))
+_KNOWN: Final = frozenset(("_at", "_count", "_cursor", "_since")) | GENERAL_PARAMETERS
 
 
 def parse_history(history: History, *, limits: SearchLimits, zone: tzinfo = UTC) -> HistoryQuery:
@@ -53,6 +55,9 @@ def parse_history(history: History, *, limits: SearchLimits, zone: tzinfo = UTC)
         given[name] = value
     if "_at" in given and "_since" in given:
         raise Invalid("`_at` and `_since` exclude each other")
+    shape = shape_of(given, (history.type,) if history.type else ())
+    if shape.summary == "count":
+        raise Invalid("`_summary=count` is for searches")
     count = count_of(given, limits)
     return HistoryQuery(
         count=count,
@@ -64,6 +69,7 @@ def parse_history(history: History, *, limits: SearchLimits, zone: tzinfo = UTC)
             if name != "_cursor"
         ),
         cursor=given.get("_cursor"),
+        shape=shape,
     )
 
 

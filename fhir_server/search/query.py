@@ -18,6 +18,7 @@ from datetime import UTC, tzinfo
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
+from fhir_server.r4.shaping import WHOLE, Shape, shape_of
 from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
 from fhir_server.search.escaping import split
 from fhir_server.search.history import HistoryQuery, parse_history
@@ -78,6 +79,7 @@ class Query:
     used: Parameters
     ignored: tuple[str, ...]
     cursor: str | None
+    shape: Shape = WHOLE
 
 
 def parse(
@@ -98,6 +100,9 @@ def parse(
     types = _types(search)
     criteria, results, ignored = _sorted_out(search.parameters, types, lenient=lenient)
     given = _once(results)
+    shape, misshapen = _shape(given, types, lenient=lenient)
+    ignored += misshapen
+    given = {name: value for name, value in given.items() if name not in misshapen}
     count = count_of(given, limits)
     return Query(
         types=types,
@@ -109,7 +114,23 @@ def parse(
         used=tuple(_used(search.parameters, ignored, count)),
         ignored=ignored,
         cursor=given.get("_cursor"),
+        shape=shape,
     )
+
+
+def _shape(
+    given: Mapping[str, str], types: tuple[str, ...], *, lenient: bool
+) -> tuple[Shape, tuple[str, ...]]:
+    """How much of each match is shown, and the parameters that a lenient client loses over it."""
+    try:
+        shape = shape_of(given, types)
+    except Invalid:
+        if lenient:
+            return WHOLE, tuple(name for name in ("_elements", "_summary") if name in given)
+        raise
+    if shape.summary == "text" and "_include" in given:
+        raise Invalid("`_summary=text` and `_include` exclude each other")
+    return shape, ()
 
 
 def _types(search: Search) -> tuple[str, ...]:

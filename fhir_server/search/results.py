@@ -40,11 +40,10 @@ RESULT_PARAMETERS: Final = frozenset(
 
 _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     "_contained": frozenset(("false",)),
-    "_summary": frozenset(("count", "false")),
 }
 """Values that say what this server does anyway, or can do."""
 
-_WITHOUT: Final = frozenset(("_containedType", "_elements", "_revinclude", "_score"))
+_WITHOUT: Final = frozenset(("_containedType", "_revinclude", "_score"))
 
 
 @dataclass(frozen=True, slots=True)

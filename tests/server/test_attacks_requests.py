@@ -182,8 +182,8 @@ QUERIES = [
     "_cursor=x",
     "_cursor=",
     "_cursor=" + "A" * 1_000,
-    "_format=xml",
-    "_format=application/fhir%2Bxml",
+    "_format=turtle",
+    "_format=application/fhir%2Bturtle",
     "_format=json&_format=xml",
     "_format=$json",
     "access_token=secret",
@@ -207,7 +207,7 @@ async def test_a_query_that_is_none_is_refused(server: Server, query: str) -> No
 
 UNSUPPORTED = """
     organization.name=x _has:Observation:patient:code=x _include=* _include=Patient:*
-    _revinclude=Observation:subject _elements=id _summary=true _text=x _content=x _filter=x
+    _revinclude=Observation:subject _text=x _content=x _filter=x
     _list=x _query=x _contained=true
 """.split()
 
@@ -283,7 +283,7 @@ async def test_a_search_by_post_adds_its_form_to_the_query(server: Server) -> No
         both = await client.post("/Patient/_search?_id=x", content=f"family={SECRET}", headers=form)
         neither = await client.post("/Patient/_search?_id=x", content="family=other", headers=form)
         require_refused(await client.post("/Patient/_search?_count=1", content="_count=2", headers=form), 400)
-        require_refused(await client.post("/Patient/_search", content="_format=xml", headers=form), 406)
+        require_refused(await client.post("/Patient/_search", content="_format=ttl", headers=form), 406)
         require_refused(await client.post("/Patient/_search", content="{}", headers=JSON), 415)
     assert len(both.json()["entry"]) == 1
     assert "entry" not in neither.json()
@@ -297,7 +297,7 @@ HEADERS: list[tuple[str, str, list[tuple[str, str]], tuple[int, ...]]] = [
     ("GET", "Patient/x", [("If-Modified-Since", "Mon, 01 Jan 2020 00:00:00 +9999999999")], (400,)),
     ("GET", "Patient/x", [("If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 -2359")], (304,)),
     ("GET", "Patient/x", [("If-Modified-Since", "Mon, 01 Jan 0001 00:00:00 +2359")], (200,)),
-    ("GET", "Patient/x", [("Accept", "application/fhir+xml")], (406,)),
+    ("GET", "Patient/x", [("Accept", "application/fhir+turtle")], (406,)),
     ("GET", "Patient/x", [("Accept", "application/fhir+json;fhirVersion=3.0")], (406,)),
     ("GET", "Patient/x", [("Accept", ";;;,,,")], (406,)),
     ("GET", "Patient/x", [("Accept", "application/fhir+xml"), ("Accept", "application/json")], (200,)),
@@ -307,10 +307,11 @@ HEADERS: list[tuple[str, str, list[tuple[str, str]], tuple[int, ...]]] = [
     ("PUT", "Patient/x", [("If-Match", 'W/"1", W/"2"')], (400,)),
     ("PUT", "Patient/x", [("If-Match", 'W/"99999999999999999999"')], (412,)),
     ("PUT", "Patient/x", [("If-None-Match", "*")], (412,)),
-    ("POST", "Patient", [("If-None-Exist", "identifier=1")], (501,)),
-    ("POST", "Patient", [("Content-Encoding", "gzip")], (415,)),
+    ("POST", "Patient", [("If-None-Exist", "identifier=1")], (201,)),
+    ("POST", "Patient", [("Content-Encoding", "gzip")], (400,)),
+    ("POST", "Patient", [("Content-Encoding", "br")], (415,)),
     ("POST", "Patient", [("Content-Type", "application/fhir+json; charset=utf-16")], (415,)),
-    ("POST", "Patient", [("Content-Type", "application/fhir+xml")], (415,)),
+    ("POST", "Patient", [("Content-Type", "application/fhir+xml")], (400,)),
     ("POST", "Patient", [("Content-Type", "")], (415,)),
     ("POST", "Patient", [("Content-Type", "text/xml"), ("Content-Type", "text/json")], (400,)),
     ("POST", "Patient", [("Content-Length", "99999999999999999999")], (413,)),
@@ -361,7 +362,12 @@ async def test_head_is_get_without_the_body(server: Server) -> None:
             head, get = await client.head(f"/{path}"), await client.get(f"/{path}")
             assert head.status_code == get.status_code
             assert head.content == b""
-            assert head.headers.keys() == get.headers.keys()
+            if "content-encoding" in get.headers:
+                # How long the packed body would be is not found out.
+                assert head.headers.keys() == get.headers.keys() - {"content-length"}
+            else:
+                assert head.headers.keys() == get.headers.keys()
+                assert head.headers["content-length"] == str(len(get.content))
 
 
 async def test_a_body_of_unknown_length_is_cut_at_the_limit(server: Server) -> None:

@@ -207,9 +207,9 @@ async def test_every_broken_rule_is_told_at_once_with_its_expression(server: Ser
         ("GET", "/Patient/has space", 404),
         ("GET", "/Patient/" + "x" * 65, 404),
         ("GET", "/Patient/1/extra/steps/here", 404),
-        ("PATCH", "/Patient/1", 405),
-        ("PUT", "/Patient", 405),
-        ("DELETE", "/Patient", 405),
+        ("PATCH", "/Patient/1/_history", 405),
+        ("PUT", "/", 405),
+        ("DELETE", "/Patient/1/_history/1", 405),
         ("GET", "/Patient/$nonsense", 404),
         ("GET", "/$nonsense", 404),
         ("GET", "/Patient/1/_history/x", 404),
@@ -227,7 +227,8 @@ async def test_an_address_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Accept": "application/fhir+xml"}, 406),
+        ({"Accept": "application/fhir+xml"}, 200),
+        ({"Accept": "application/fhir+turtle"}, 406),
         ({"Accept": "application/fhir+json; fhirVersion=3.0"}, 406),
         ({"Accept": "text/html, */*;q=0.1"}, 200),
         ({"Accept": "application/json"}, 200),
@@ -239,18 +240,12 @@ async def test_the_format_is_negotiated(server: Server, headers: dict[str, str],
         assert (await client.get("/Patient/p1", headers=headers)).status_code == status
 
 
-async def test_a_body_must_be_json_and_bounded(server: Server) -> None:
+async def test_a_body_must_be_readable_and_bounded(server: Server) -> None:
     async with server.as_() as client:
-        xml = await client.post(
-            "/Patient", content="<Patient/>", headers={"Content-Type": "application/fhir+xml"}
+        turtle = await client.post(
+            "/Patient", content="a", headers={"Content-Type": "application/fhir+turtle"}
         )
-        assert xml.status_code == 415
-        gzip = await client.post("/Patient", json=a_patient(), headers={"Content-Encoding": "gzip"})
-        assert gzip.status_code == 415
-        conditional = await client.post(
-            "/Patient", json=a_patient(), headers={"If-None-Exist": "identifier=1"}
-        )
-        assert conditional.status_code == 501
+        assert turtle.status_code == 415
         wrong = await client.post("/Patient", json=an_observation("1"))
         assert wrong.status_code == 400
         long = {"resourceType": "Binary", "contentType": "text/plain", "data": "AAAA" * (9 << 18)}
