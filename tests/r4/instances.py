@@ -1,10 +1,11 @@
 """
 Minimal valid instances of R4's types, made from the definitions.
 
-`minimal("Observation")` has what must be there and no more. `places("Observation")` are all
-its elements, those of its backbones too; `instance_at(place)` is a minimal instance that has
-the element at that place, and `put` writes another value there. For tests that want something
-of every type, or one wrong value in an otherwise right resource.
+`minimal("Observation")` has what must be there and no more; it keeps the invariants, too.
+`places("Observation")` are all its elements, those of its backbones too; `instance_at(place)` is a
+minimal instance that has the element at that place, whose structure is right though it may break
+an invariant, and `put` writes another value there. For tests that want something of every type, or
+one wrong value in an otherwise right resource.
 """
 
 from __future__ import annotations
@@ -51,6 +52,47 @@ _FIRST_SAID: Final[Mapping[str, str]] = {
 """What a datatype without required elements says, where the first element would not do."""
 
 
+_LOGICAL: Final = {"element": [{"id": "Text", "path": "Text"}]}
+
+_FOR_INVARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "AllergyIntolerance": {
+        "clinicalStatus": {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical",
+                    "code": "active",
+                }
+            ]
+        }
+    },
+    "Appointment": {"status": "proposed"},
+    "Appointment.participant": {"actor": {"reference": "Location/1"}},
+    "AppointmentResponse": {"actor": {"reference": "Location/1"}},
+    "CapabilityStatement": {"kind": "requirements", "description": "text", "rest": [{"mode": "client"}]},
+    "CompartmentDefinition": {"name": "Text"},
+    "Consent": {"policyRule": {"text": "text"}},
+    "GraphDefinition": {"name": "Text"},
+    "ImmunizationRecommendation.recommendation": {"vaccineCode": [{"text": "text"}]},
+    "ImplementationGuide": {"name": "Text"},
+    "InsurancePlan": {"name": "text"},
+    "Linkage": {
+        "item": [{"type": "source", "resource": {"reference": f"Patient/{number}"}} for number in (1, 2)]
+    },
+    "MolecularSequence": {"coordinateSystem": 0},
+    "NamingSystem": {"name": "Text"},
+    "NutritionOrder": {"supplement": [{"productName": "text"}]},
+    "OperationDefinition": {"name": "Text"},
+    "Organization": {"name": "text"},
+    "SearchParameter": {"name": "Text"},
+    "StructureDefinition": {"name": "Text", "kind": "logical", "differential": _LOGICAL},
+    "StructureMap": {"name": "Text"},
+    "TerminologyCapabilities": {"kind": "requirements", "description": "text"},
+    "TestScript": {"name": "Text"},
+    "TriggerDefinition": {"type": "named-event", "name": "text"},
+}
+"""What a type must say for its invariants, beyond its required elements, or instead of the first code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One element of a resource type in one of its types; `around` are the backbones it is in."""
@@ -82,7 +124,7 @@ def minimal(name: str) -> dict[str, Any]:
             found |= _property(element)
     if name == "Extension" or (facts.kind != "resource" and not found):
         found |= _property(_first_said(name))
-    return found
+    return found | copy.deepcopy(dict(_FOR_INVARIANTS.get(name, {})))
 
 
 def places(type: str) -> Iterator[Place]:

@@ -28,6 +28,7 @@ _EXTENSION_PARAMETER: Final = "R4 publishes ten parameters on extensions without
 REASONS: Final = {
     "ActivityDefinition-blood-tubes-supply": "the narrative is an empty `div`",
     "ActivityDefinition-heart-valve-replacement": "the narrative is an empty `div`",
+    "Bundle-dataelements": "two data elements have one fullUrl and no version",
     "DeviceMetric-example": "refers to a DeviceDefinition; the element allows a Device",
     "DeviceUseStatement-example": "refers to a Procedure, which is not among the allowed types",
     "EventDefinition-example": "the narrative is an empty `div`",
@@ -40,6 +41,11 @@ REASONS: Final = {
     "SearchParameter-questionnaireresponse-extensions-QuestionnaireResponse-item-subject": (
         "the id has 67 characters, R4 allows 64"
     ),
+    **dict.fromkeys(
+        ("StructureDefinition-Definition", "StructureDefinition-Event", "StructureDefinition-FiveWs"),
+        "a pattern that derives from nothing and is not abstract",
+    ),
+    "StructureDefinition-Request": "a pattern that derives from nothing and is not abstract",
     "ig-r4": "the same resource as ImplementationGuide-fhir",
 }
 
@@ -55,6 +61,8 @@ def test_the_synthetic_population_breaks_no_rule() -> None:
     for path in sorted(SYNTHEA.glob("*.json.gz")):
         bundle = from_text(gzip.decompress(path.read_bytes()))
         assert validate(bundle, expected_type="Bundle") == (), path.name
+        for entry in bundle["entry"]:
+            assert validate(entry["resource"]) == (), entry["fullUrl"]
         count += len(bundle["entry"])
     assert count == 17_421
 
@@ -90,6 +98,8 @@ def _examples() -> Iterator[tuple[str, dict[str, Any]]]:
 def _rows(name: str, resource: dict[str, Any]) -> Iterator[str]:
     broken: Counter[tuple[str, str]] = Counter()
     for issue in validate(resource):
+        if issue.severity != "error":
+            continue
         element = re.sub(r"\[\d+\]", "[]", issue.expression[0])
         rule = issue.diagnostics.removeprefix(f"`{issue.expression[0]}` ")
         broken[element, rule] += 1

@@ -1,13 +1,15 @@
 """
 One expression, one meaning: R4's search expressions select what the library fhirpathpy selects.
 
-Where the library cannot follow R4's own usage, it is asked in words it knows: `Resource.` as the
-type itself, `x as T` as `x.ofType(T)` (it refuses `as` on a collection). It has no `resolve()`.
+R4's invariants hold of what they hold of for the library, too. Where it cannot follow R4's own
+usage, it is asked in words it knows: `Resource.` as the type itself, `x as T` as `x.ofType(T)` (it
+refuses `as` on a collection). It has no `resolve()`.
 """
 
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 import re
@@ -20,12 +22,24 @@ import fhirpathpy
 import pytest
 from fhirpathpy.models import models
 
-from fhir_server.r4.definitions import definitions
+from fhir_server.r4.definitions import Invariant, definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.fhirpath import evaluate
 from fhir_server.r4.resource import from_text, to_text
+from fhir_server.r4.validation.invariants import meaning
 from tests.r4.instances import instance_at, minimal, places
+from tests.r4.invariants import DECLARED, attempts, verdict
 from tests.r4.packages import EXAMPLES, SYNTHEA
+
+OF_THEIR_OWN = {
+    "mdd-1": "dates of different precision",
+    "inv-1": "dates of different precision",
+    "per-1": "dates of different precision",
+    "rng-2": "the library cannot compare quantities",
+    "que-7": "to the library a FHIR boolean is no Boolean",
+}
+"""Invariants that are not compared; nor are those with `matches`, which to the library is a search."""
+ATTEMPTS_EACH = 12
 
 SEED = 20_240_229
 PER_TYPE = 4
@@ -47,27 +61,55 @@ def test_it_selects_the_same_in_the_examples_of_hl7() -> None:
     compare(_sample(_examples()))
 
 
+@pytest.mark.parametrize("path_invariant", DECLARED, ids=lambda pair: f"{pair[1].key}-{pair[0]}")
+def test_an_invariant_holds_of_what_it_holds_of_for_the_library(
+    path_invariant: tuple[str, Invariant],
+) -> None:
+    path, invariant = path_invariant
+    expression = meaning(invariant.expression)
+    if invariant.key in OF_THEIR_OWN or re.search(r"atches\(|hasValue\(|resolve\(", expression):
+        return
+    base = path.removesuffix("[x]")
+    is_whole = base in definitions().resource_types
+    asked = expression if is_whole else {"base": base, "expression": expression}
+    _prepare_library()
+    for resource, focus in itertools.islice(attempts(path, invariant.expression), ATTEMPTS_EACH):
+        whole, part = _plain(resource.value), _plain(focus.value)
+        known = {"resource": whole, "rootResource": whole, "context": part}
+        theirs = fhirpathpy.evaluate(part, asked, known, models["r4"])
+        assert verdict(invariant, resource, focus) == (theirs == [True]), part
+
+
 def compare(resources: Iterable[Any]) -> None:
     differing = []
     for resource in resources:
         type = resource["resourceType"]
-        plain = json.loads(to_text(resource), parse_float=Decimal)
+        plain = _plain(resource)
         for parameter in definitions().search_parameters[type].values():
             expression = parameter.expression
             if expression is None or "resolve()" in expression or "hasExtension" in expression:
                 continue
             ours = [node.value for node in evaluate(expression, resource) if node.value is not None]
             theirs = _library(_in_its_words(expression, type))(plain)
-            if json.loads(to_text(ours), parse_float=Decimal) != theirs:
+            if _plain(ours) != theirs:
                 differing.append((type, resource.get("id"), expression))
     assert differing == []
 
 
 @cache
 def _library(expression: str) -> Any:
-    # Its `ofType` knows which type is which only after an `is` or `as` has run in the process.
-    fhirpathpy.evaluate({"resourceType": "Patient"}, "Patient is Patient", None, models["r4"])
+    _prepare_library()
     return fhirpathpy.compile(expression, models["r4"])
+
+
+@cache
+def _prepare_library() -> None:
+    """Its `ofType` knows which type is which only after an `is` or `as` has run in the process."""
+    fhirpathpy.evaluate({"resourceType": "Patient"}, "Patient is Patient", None, models["r4"])
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(to_text(value), parse_float=Decimal)
 
 
 def _in_its_words(expression: str, type: str) -> str:

@@ -27,7 +27,7 @@ def test_a_valid_resource_breaks_no_rule() -> None:
 
 
 def test_an_expression_leads_through_arrays_to_the_element() -> None:
-    telecom = [{"value": "1"}, {"system": "pigeon", "value": "2"}]
+    telecom = [{"system": "phone", "value": "1"}, {"system": "pigeon", "value": "2"}]
     issues = validate(patient(contact=[{"telecom": telecom}]))
     assert [issue.expression for issue in issues] == [("Patient.contact[0].telecom[1].system",)]
     assert issues[0].code == "code-invalid"

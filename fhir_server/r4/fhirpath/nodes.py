@@ -119,11 +119,18 @@ def child(name: str, only: str | None = None) -> Callable[[Collection], Collecti
             parent = value if isinstance(value, dict) else companion
             if not isinstance(parent, dict):
                 continue
-            for member in known:
-                _collect(found, parent, member)
+            if len(known) > _FEW:
+                _collect_present(found, parent, _by_name(type, name, only))
+            else:
+                for member in known:
+                    _collect(found, parent, member)
         return found
 
     return step
+
+
+_FEW: Final = 8
+"""Members of a choice up to which each is asked for; beyond (`fixed[x]` has 50), those present are."""
 
 
 def children(collection: Collection) -> Collection:
@@ -132,12 +139,7 @@ def children(collection: Collection) -> Collection:
     for type, value, companion in collection:
         parent = value if isinstance(value, dict) else companion
         if isinstance(parent, dict):
-            members = _all_members(type)
-            for name in parent:
-                member = members.get(name)
-                # `_birthDate` beside `birthDate` is not another element.
-                if member is not None and not (name[0] == "_" and name[1:] in parent):
-                    _collect(found, parent, member)
+            _collect_present(found, parent, _all_members(type))
     return found
 
 
@@ -155,12 +157,14 @@ def descendants(collection: Collection) -> Collection:
 def _all_members(type: str) -> Mapping[str, _Member]:
     """Each JSON member that an element of the type may have, also by the name of its companion."""
     facts = definitions().types.get(type)
-    members = {
-        member.name: member
-        for name in (facts.elements if facts else ())
-        for member in _members(type, name, None)
-    }
-    return members | {f"_{name}": member for name, member in members.items() if member.primitive}
+    names = facts.elements if facts else ()
+    return {key: member for name in names for key, member in _by_name(type, name, None).items()}
+
+
+@functools.cache
+def _by_name(type: str, name: str, only: str | None) -> Mapping[str, _Member]:
+    members = {member.name: member for member in _members(type, name, only)}
+    return members | {f"_{key}": member for key, member in members.items() if member.primitive}
 
 
 class _Member(NamedTuple):
@@ -176,6 +180,14 @@ def _members(type: str, name: str, only: str | None) -> tuple[_Member, ...]:
         for found in alternatives(type, name)
         if only is None or is_a(found.type, only)
     )
+
+
+def _collect_present(found: Collection, parent: dict[str, Any], members: Mapping[str, _Member]) -> None:
+    for name in parent:
+        member = members.get(name)
+        # `_birthDate` beside `birthDate` is not another element.
+        if member is not None and not (name[0] == "_" and name[1:] in parent):
+            _collect(found, parent, member)
 
 
 def _collect(found: Collection, parent: dict[str, Any], member: _Member) -> None:

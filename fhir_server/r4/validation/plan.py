@@ -8,13 +8,14 @@ and `_birthDate` beside `birthDate`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fhir_server.r4.definitions import ElementFacts, ElementType, TypeFacts, definitions
 from fhir_server.r4.primitives import PRIMITIVES, Check, Problem
 from fhir_server.r4.validation.bindings import code_check, concept_hook
+from fhir_server.r4.validation.invariants import Rule, rules_of_element, rules_of_type
 from fhir_server.r4.validation.references import local_canonical, local_uri, reference_hook
 from fhir_server.r4.validation.scope import Hook, LinkHook, Path, Scope
 
@@ -52,13 +53,19 @@ class Required:
 
 @dataclass(slots=True)
 class Plan:
-    """What the JSON object of a type may and must have; `choices` says how to write a choice."""
+    """
+    What the JSON object of a type may and must have; `choices` says how to write a choice.
+
+    `rules` are the invariants that it must keep, `best_practice` those that it should.
+    """
 
     name: str
     is_resource: bool
     properties: dict[str, Property] = field(default_factory=dict)
     required: tuple[Required, ...] = ()
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    best_practice: tuple[Rule, ...] = ()
 
 
 @functools.cache
@@ -67,10 +74,27 @@ def plans() -> Mapping[str, Plan]:
     types = definitions().types
     # All are made before any is filled: types hold each other (Extension, Reference, Identifier).
     found = {name: Plan(name, is_resource=facts.kind == "resource") for name, facts in types.items()}
-    for name, facts in types.items():
+    elements = [element for facts in types.values() for element in facts.elements.values()]
+    structured = [element for element in elements if element.structure is not None and element.invariants]
+    # An element that repeats the structure of another may have rules of its own: a plan of its own.
+    found |= {
+        element.path: Plan(element.structure or "", is_resource=False)
+        for element in structured
+        if element.content_reference is not None
+    }
+    for plan in found.values():
+        facts = types[plan.name]
         if facts.kind != "primitive":
-            _fill(found[name], facts, found)
+            _fill(plan, facts, found)
+            _add_rules(plan, rules_of_type(facts))
+    for element in structured:
+        _add_rules(found[element.path], rules_of_element(element))
     return found
+
+
+def _add_rules(plan: Plan, rules: Sequence[Rule]) -> None:
+    plan.rules += tuple(rule for rule in rules if not rule.invariant.best_practice)
+    plan.best_practice += tuple(rule for rule in rules if rule.invariant.best_practice)
 
 
 def _fill(plan: Plan, facts: TypeFacts, all_plans: Mapping[str, Plan]) -> None:
@@ -96,7 +120,8 @@ def _written(element: ElementFacts, all_plans: Mapping[str, Plan]) -> dict[str, 
     """Each property that can hold this element."""
     is_array = element.max != 1
     if element.structure is not None:
-        return {element.name: Property(element.name, is_array=is_array, plan=all_plans[element.structure])}
+        plan = all_plans.get(element.path) or all_plans[element.structure]
+        return {element.name: Property(element.name, is_array=is_array, plan=plan)}
     found: dict[str, Property] = {}
     for declared in element.types:
         json_name = element.json_name(declared.code)

@@ -8,11 +8,13 @@ there is something to say about it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fhir_server.r4.errors import Issue
+from fhir_server.r4.fhirpath import Node
 
 ISSUES_MAX: Final = 200
 
@@ -28,16 +30,42 @@ def expression(path: Path) -> str:
 
 
 @dataclass(slots=True)
+class Findings:
+    """
+    The issues of one walk, in the order in which they were met.
+
+    At most ISSUES_MAX of each severity are kept, then one that says that there are more.
+    """
+
+    asks_for_best_practice: bool = False
+    issues: list[Issue] = field(default_factory=list)
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def report(self, severity: str, code: str, path: Path, text: str) -> None:
+        """One broken rule; `text` follows the path: "`Patient.gender` must be ..."."""
+        self._counts[severity] += 1
+        if self._counts[severity] <= ISSUES_MAX:
+            where = expression(path)
+            self.issues.append(Issue(severity, code, f"`{where}` {text}", (where,)))
+        elif self._counts[severity] == ISSUES_MAX + 1:
+            text = f"More than {ISSUES_MAX} rules are broken: the others are not listed"
+            self.issues.append(Issue(severity, "processing", text))
+
+
+@dataclass(slots=True)
 class Scope:
     """
     One resource that can contain others, and what was seen of it so far.
 
+    `root` is that resource, `resource` the one that the walk is in: itself or a contained one.
     `contained` has the type of each contained resource by its id. `local` are the ids that
     something refers to as `#id`; `to_container` is set when something refers to `#`. `anchors`
     are the contained resources that were met: path, id, and whether it refers to the container.
     """
 
-    issues: list[Issue]
+    findings: Findings
+    root: Node
+    resource: Node
     type: str = ""
     contained: Mapping[str, str] = field(default_factory=dict)
     local: set[str] = field(default_factory=set)
@@ -45,13 +73,8 @@ class Scope:
     anchors: list[tuple[Path, str | None, bool]] = field(default_factory=list)
 
     def report(self, code: str, path: Path, text: str) -> None:
-        """One broken rule; `text` follows the path: "`Patient.gender` must be ..."."""
-        if len(self.issues) < ISSUES_MAX:
-            where = expression(path)
-            self.issues.append(Issue("error", code, f"`{where}` {text}", (where,)))
-        elif len(self.issues) == ISSUES_MAX:
-            text = f"More than {ISSUES_MAX} rules are broken: the others are not listed"
-            self.issues.append(Issue("error", "processing", text))
+        """One broken rule, an error; `text` follows the path: "`Patient.gender` must be ..."."""
+        self.findings.report("error", code, path, text)
 
 
 Hook = Callable[[Mapping[str, Any], Path, Scope], None]

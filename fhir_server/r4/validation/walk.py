@@ -2,7 +2,8 @@
 The walk through a resource: each property against its plan, every broken rule reported.
 
 This is on the path of each write, so it is plain: one loop over the properties that are
-there, one over those that must be. A rule about a whole element is in the hook of its property.
+there, one over those that must be. A rule about a whole element is in the hook of its property,
+or, as an invariant of its type, in the rules of its plan.
 
 https://hl7.org/fhir/R4/json.html
 """
@@ -11,17 +12,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhir_server.r4.errors import Issue
+from fhir_server.r4.fhirpath import Node
 from fhir_server.r4.validation.contained import contained_types, id_of, judge_anchors, judge_contained
+from fhir_server.r4.validation.invariants import judge
 from fhir_server.r4.validation.plan import Plan, Property, plans
-from fhir_server.r4.validation.scope import Path, Scope, report_unknown
+from fhir_server.r4.validation.scope import Findings, Path, Scope, report_unknown
 
 _NOTHING_SAID: Final = "must have a value or an extension (ele-1)"
 
 
-def walk_resource(value: object, path: Path, issues: list[Issue]) -> None:
+def walk_resource(value: object, path: Path, findings: Findings) -> None:
     """A resource that stands for itself: what was sent, or an entry of a Bundle."""
-    scope = Scope(issues)
+    root = Node("Resource", value)
+    scope = Scope(findings, root, root)
     if isinstance(value, dict):
         scope.contained = contained_types(value)
     plan = _resource(value, path, scope)
@@ -41,7 +44,9 @@ def _resource(value: object, path: Path, scope: Scope) -> Plan | None:
     if plan is None or not plan.is_resource:
         scope.report("structure", (path, "resourceType", None), "must be a resource type of R4")
         return None
-    scope.type = scope.type or plan.name
+    scope.resource = Node(plan.name, value)
+    if not scope.type:
+        scope.type, scope.root = plan.name, scope.resource
     _object(value, plan, path, scope)
     return plan
 
@@ -69,6 +74,10 @@ def _object(value: dict[str, Any], plan: Plan, path: Path, scope: Scope) -> None
     for required in plan.required:
         if not any(name in value for name in required.properties):
             scope.report("required", (path, required.name, None), "is required")
+    if plan.rules:
+        judge(plan.rules, Node(plan.name, value), path, scope)
+    if plan.best_practice and scope.findings.asks_for_best_practice:
+        judge(plan.best_practice, Node(plan.name, value), path, scope)
 
 
 def _array(content: object, rule: Property, around: dict[str, Any], path: Path, scope: Scope) -> None:
@@ -149,13 +158,13 @@ def _element(content: Any, rule: Property, path: Path, scope: Scope) -> None:
 def _nested(content: Any, rule: Property, path: Path, scope: Scope) -> None:
     """A resource in a resource: contained ones share the scope, others have their own."""
     if rule.name != "contained":
-        walk_resource(content, path, scope.issues)
+        walk_resource(content, path, scope.findings)
         return
-    to_container, scope.to_container = scope.to_container, False
+    container, to_container, scope.to_container = scope.resource, scope.to_container, False
     if _resource(content, path, scope) is not None:
         judge_contained(content, path, scope)
         scope.anchors.append((path, id_of(content), scope.to_container))
-    scope.to_container = to_container
+    scope.resource, scope.to_container = container, to_container
 
 
 def _why_unknown(plan: Plan, name: str) -> str:
