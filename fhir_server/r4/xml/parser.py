@@ -67,6 +67,10 @@ class Parser:
             # Its handlers lead back to who listens: without this, the collector would have to come.
             del self.expat
 
+    def namespaces(self) -> dict[str | None, str]:
+        """What is declared where the parser stands, by prefix; None is the default namespace."""
+        return {prefix: addresses[-1] for prefix, addresses in self._declared.items()}
+
     def markup(self, start: int, end: int) -> str:
         """
         The element whose start tag is at `start` and whose end tag is at `end`, as it was written.
