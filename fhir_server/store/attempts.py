@@ -25,6 +25,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from audit.chain import Link
+from fhir_server.r4.errors import TooLarge
 from fhir_server.store.bodies import put_back
 from fhir_server.store.conditions import moved, touch
 from fhir_server.store.database import Collection, Database
@@ -33,6 +34,7 @@ from fhir_server.store.epoch import next_epoch
 from fhir_server.store.faults import DRIVER_ERRORS, is_commit_unknown, is_passing, refusal
 from fhir_server.store.ledger import link_document
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.pages import weight_of
 from fhir_server.store.plan import Outcome, Plan, Planner
 from fhir_server.store.shards import Shards
 from fhir_server.store.unit import Moved, Unit
@@ -124,6 +126,12 @@ class Attempts:
         for some in _batches(keys, self._limits.insert_batch_documents_max):
             cursor = self._database.resources.find({"_id": {"$in": some}}, session=session)
             found.update({fields["_id"]: fields for fields in await cursor.to_list()})
+        weight = sum(map(weight_of, found.values()))
+        if weight > self._limits.transaction_bytes_max:
+            raise TooLarge(
+                f"What the writes replace has {weight} bytes, the limit is "
+                f"{self._limits.transaction_bytes_max}"
+            )
         await put_back(self._database.bodies, found.values(), session)
         return found
 

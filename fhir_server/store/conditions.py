@@ -24,6 +24,7 @@ from fhir_server.store.documents import Document
 from fhir_server.store.filters import to_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
+from fhir_server.store.resolving import resolved
 from fhir_server.store.unit import Condition, Moved, Unit
 
 _ASKED_TOGETHER: Final = 50
@@ -53,7 +54,9 @@ async def moved(
     """For each unit whether something else matches than it was planned on."""
     conditions = [one for unit in units for one in unit.conditions]
     found = iter(await matching(database, conditions, limits=limits, session=session))
-    return [Moved() if any(next(found) != one.keys for one in unit.conditions) else None for unit in units]
+    # Each unit takes its own answers, all of them.
+    answers = [(unit, [next(found) for _ in unit.conditions]) for unit in units]
+    return [Moved() if answer != [one.keys for one in unit.conditions] else None for unit, answer in answers]
 
 
 async def matching(
@@ -71,7 +74,9 @@ async def matching(
     matched: list[tuple[str, ...]] = []
     for start in range(0, len(conditions), _ASKED_TOGETHER):
         some = conditions[start : start + _ASKED_TOGETHER]
-        first, *others = [_asked(condition, place) for place, condition in enumerate(some)]
+        first, *others = [
+            await _asked(database, condition, place, session, limits) for place, condition in enumerate(some)
+        ]
         unions = [{"$unionWith": {"coll": database.resources.name, "pipeline": one}} for one in others]
         cursor = await database.resources.aggregate(
             [*first, *unions], session=session, maxTimeMS=limits.search_milliseconds_max
@@ -83,8 +88,15 @@ async def matching(
     return matched
 
 
-def _asked(condition: Condition, place: int) -> list[Document]:
+async def _asked(
+    database: Database,
+    condition: Condition,
+    place: int,
+    session: AsyncClientSession | None,
+    limits: StoreLimits,
+) -> list[Document]:
     wanted, types = narrowed(condition.predicate, condition.types)
+    wanted = await resolved(database, wanted, types, session, limits)
     shown: dict[str, Any] = {"_id": 1, "place": {"$literal": place}}
     return [
         {"$match": to_filter(wanted, types=types)},

@@ -30,7 +30,7 @@ from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
@@ -213,7 +213,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
         _index("ce", sparse=True),
     ],
     "history": [_index("ty", "t", "seq"), _index("t", "seq"), _index("e")],
-    "bodies": [],
+    "bodies": [_index("tok", "of", sparse=True)],
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
     "locks": [_index("at", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],

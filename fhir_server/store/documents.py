@@ -8,6 +8,8 @@ A version as a document of the collections `resources` (current) and `history` (
 * `tok` tokens, `rng` ranges as {p, lo, hi}, `d` clinical date
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
+* `more` when there are too many tokens or patients for one document: about the bytes of those that
+  stand in documents of their own (overflow.py); read back, all of them are in `whole`
 * `was` the entry that a tombstone deleted, in no index; its `tok` is `~deleted` (and the `@`
   tokens), so no search finds it and history can judge who may know of it
 * `ce` in Consents: the epoch in which this version was committed (epoch.py)
@@ -75,6 +77,7 @@ def superseded(current: Mapping[str, Any], ended: datetime) -> Document:
     if "size" in fields:
         # The text stays where it is, under the version's number.
         fields.pop("body", None)
+    fields.pop("whole", None)
     return fields
 
 
@@ -116,20 +119,25 @@ def _ranges(entry: Entry) -> list[Document]:
     return [{"p": item.parameter, "lo": item.low, "hi": item.high} for item in entry.ranges]
 
 
+def own_tokens(fields: Mapping[str, Any]) -> list[str]:
+    """The tokens of the entry, a tombstone's too; without those that name the patients."""
+    if "was" in fields:
+        return list(fields["was"]["tok"])
+    tokens = list(fields.get("tok", ()))
+    return tokens[: len(tokens) - len(fields.get("pts", ()))]
+
+
 def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
-    tokens = index.get("tok", ())
-    patients: tuple[str, ...] = ()
-    if "pt" in fields:
-        patients = (fields["pt"],)
-    elif "pts" in fields:
-        patients = tuple(fields["pts"])
-        if index is fields:
-            tokens = tokens[: len(tokens) - len(patients)]
+    if "whole" in fields:
+        tokens, patients = fields["whole"]
+    else:
+        tokens = own_tokens(fields)
+        patients = (fields["pt"],) if "pt" in fields else fields.get("pts", ())
     date = index.get("d")
     # The driver gives 64-bit numbers as a class of its own.
     return Entry(
         tuple(tokens),
         tuple([Range(item["p"], int(item["lo"]), int(item["hi"])) for item in index.get("rng", ())]),
-        patients,
+        tuple(patients),
         None if date is None else int(date),
     )

@@ -13,6 +13,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
 from fhir_server.r4.errors import Invalid
 from fhir_server.search.predicate import Predicate
 from fhir_server.store.bodies import put_back
@@ -21,14 +23,16 @@ from fhir_server.store.documents import Document, milliseconds, version
 from fhir_server.store.faults import costly
 from fhir_server.store.filters import between, to_history_filter
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.pages import Page, fetched
+from fhir_server.store.pages import Page, beginning, fetched
 from fhir_server.store.positions import Position, keyset
+from fhir_server.store.resolving import resolving
 
 
 class History:
     """Asks both collections."""
 
     def __init__(self, database: Database, *, limits: StoreLimits) -> None:
+        self._database = database
         self._resources = database.resources
         self._history = database.history
         self._bodies = database.bodies
@@ -51,7 +55,7 @@ class History:
         `since` keeps those made at or after it, `at` those that were current at some time in
         [start, end). Raises TooCostly when it takes too long.
         """
-        conditions = [to_history_filter(predicate), {"t": {"$gte": 0}}, between("t", since, None)]
+        conditions = [{"t": {"$gte": 0}}, between("t", since, None)]
         ended: list[Document] = []
         if at is not None:
             conditions.append(between("t", None, at[1]))
@@ -61,25 +65,37 @@ class History:
                 raise Invalid("The page link is not one of a history")
             conditions.append(keyset("t", "seq", after, -1))
         current, superseded = _scopes(type, id)
+        types = None if type is None else frozenset((type,))
         with costly():
-            some = await self._found(self._resources, [current, *conditions], count + 1)
-            older = await self._found(self._history, [superseded, *conditions, *ended], count + 1)
-            together, cut = _together(some, older)
-            shown = together[:count]
-            await put_back(self._bodies, shown)
-        more = shown and (cut or len(together) > count)
+            async with resolving(self._database, predicate, types, self._limits) as (asked, session):
+                conditions.append(to_history_filter(asked))
+                some = await self._found(self._resources, [current, *conditions], count + 1, session)
+                older = await self._found(
+                    self._history, [superseded, *conditions, *ended], count + 1, session
+                )
+                together, cut = _together(some, older)
+                shown = beginning(together[:count], self._limits.page_bytes_max)
+                await put_back(self._bodies, shown, session)
+        more = shown and (cut or len(together) > len(shown))
         return Page(
             tuple([version(fields) for fields in shown]),
             Position(int(shown[-1]["t"]), shown[-1]["seq"]) if more else None,
         )
 
-    async def _found(self, collection: Collection, where: list[Document], wanted: int) -> _Found:
+    async def _found(
+        self,
+        collection: Collection,
+        where: list[Document],
+        wanted: int,
+        session: AsyncClientSession | None,
+    ) -> _Found:
         cursor = collection.find(
             {"$and": where},
             sort=_NEWEST_FIRST,
             limit=wanted,
             batch_size=wanted,
             max_time_ms=self._limits.search_milliseconds_max,
+            session=session,
         )
         return await fetched(cursor, self._limits.page_bytes_max)
 

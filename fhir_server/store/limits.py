@@ -15,6 +15,12 @@ class StoreLimits:
     `commit_seconds_max`, and one unit that is too large for a group `transaction_seconds_max`
     (below MongoDB's transactionLifetimeLimitSeconds, 60 by default). A unit with more writes or
     bytes than `group_unit_writes_max` and `group_unit_bytes_max` is such a unit.
+
+    A text beyond `inline_bytes_max` is kept in parts of `body_part_bytes_max` (bodies.py). An entry
+    has `entry_tokens_max` tokens, ranges and patients; one of a type that lists without end
+    `overflow_tokens_max`, and beyond `entry_tokens_inline_max` only `name_tokens_inline_max` of a
+    name stay in its document (overflow.py). A question may be about `overflow_matches_max` versions
+    of such.
     """
 
     operation_seconds_max: float = 10.0
@@ -34,11 +40,18 @@ class StoreLimits:
     transaction_bytes_max: int = 128_000_000
     insert_batch_documents_max: int = 1000
     inline_bytes_max: int = 250_000
+    body_part_bytes_max: int = 4_000_000
     document_bytes_max: int = 15_000_000
     entry_tokens_max: int = 20_000
+    entry_tokens_inline_max: int = 2_000
+    name_tokens_inline_max: int = 500
+    overflow_tokens_max: int = 500_000
+    overflow_part_tokens_max: int = 5_000
+    overflow_part_characters_max: int = 500_000
+    overflow_matches_max: int = 10_000
     shards_max: int = 6
     lease_seconds: float = 30.0
-    page_bytes_max: int = 64_000_000
+    page_bytes_max: int = 32_000_000
     sort_matches_max: int = 10_000
 
     @property

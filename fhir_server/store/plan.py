@@ -25,10 +25,12 @@ from fhir_server.store.documents import (
     document,
     milliseconds,
     moment,
+    own_tokens,
     superseded,
     version,
 )
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.overflow import OVERFLOWING_TYPES
 from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.unit import Change, Moved, Unit, Write
 
@@ -138,9 +140,8 @@ class Planner:
 
     def _write(self, own: Plan, new: Version, current: Document | None) -> None:
         fields = document(new)
-        body = set_aside(fields, self.limits.inline_bytes_max)
-        if body is not None:
-            own.bodies.append(body)
+        own.bodies += set_aside(fields, self.limits)
+        self._require_storable(fields)
         is_consent = new.key.type == CONSENT
         if current is None:
             (own.consents_inserted if is_consent else own.inserted).append(fields)
@@ -169,19 +170,32 @@ class Planner:
         return Version(key, number, updated, body, change.entry, sequence, change.method)
 
     def _weighed(self, new: Version) -> int:
-        """About the bytes of its document. Raises TooLarge when it cannot be stored."""
+        """About the bytes of what is stored of it. Raises TooLarge when it has too many tokens."""
         entry = new.entry
         entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
-        if entries > self.limits.entry_tokens_max:
+        limits, overflows = self.limits, new.key.type in OVERFLOWING_TYPES
+        entries_max = limits.overflow_tokens_max if overflows else limits.entry_tokens_max
+        if entries > entries_max:
             raise TooLarge(
-                f"The resource has {entries} searchable values, the limit is {self.limits.entry_tokens_max}",
-                new.key.type,
+                f"The resource has {entries} searchable values, the limit is {entries_max}", new.key.type
             )
-        indexed = sum(map(len, entry.tokens)) + entries * _VALUE_BYTES
-        bytes_max = self.limits.document_bytes_max
-        if max(indexed, len(new.body or b"")) > bytes_max:
-            raise TooLarge(f"The resource, or its index, has more than {bytes_max} bytes", new.key.type)
-        return len(new.body or b"") + indexed
+        return len(new.body or b"") + sum(map(len, entry.tokens)) + entries * _VALUE_BYTES
+
+    def _require_storable(self, fields: Document) -> None:
+        """Raises TooLarge when what stays in one document is too much for it."""
+        tokens, ranges = own_tokens(fields), fields.get("was", fields).get("rng", ())
+        entries = len(tokens) + len(ranges) + 2 * len(fields.get("pts", ()))
+        if entries > self.limits.entry_tokens_max:
+            told = f"The resource has {entries} searchable values in one document of the database"
+            raise TooLarge(f"{told}, the limit is {self.limits.entry_tokens_max}", fields["ty"])
+        # Most are far from the limit: a character has four bytes at most.
+        weight = sum(map(len, tokens)) * 4 + entries * _VALUE_BYTES
+        if weight > self.limits.document_bytes_max:
+            weight = sum(len(token.encode()) for token in tokens) + entries * _VALUE_BYTES
+        if weight > self.limits.document_bytes_max:
+            raise TooLarge(
+                f"The resource's index has more than {self.limits.document_bytes_max} bytes", fields["ty"]
+            )
 
 
 def _id(fields: Document) -> str:

@@ -13,16 +13,17 @@ from collections.abc import Iterable, Sequence
 
 from pymongo.errors import PyMongoError
 
-from fhir_server.r4.errors import FhirError
+from fhir_server.r4.errors import FhirError, TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
-from fhir_server.store.bodies import is_aside, put_back
+from fhir_server.store.bodies import is_aside, put_back, without_text
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, history_id, version
 from fhir_server.store.epoch import EPOCH_ID
 from fhir_server.store.faults import refusal, translated
 from fhir_server.store.grouping import Group
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.pages import weight_of
 
 Fetched = tuple[Version | None, int]
 """A version, None when there is none, and the epoch of the fetch."""
@@ -49,21 +50,32 @@ class Reader:
         Without `tokens` its entry has only the patients.
         """
         found, epoch = await (self._whole if tokens else self._bare).submit(f"{key.type}/{key.id}")
-        return await self._completed(found) if isinstance(found, dict) else found, epoch
+        return await self._completed(found, tokens=tokens) if isinstance(found, dict) else found, epoch
 
-    async def currents(self, keys: Iterable[Key]) -> dict[Key, Version]:
-        """The newest versions of those that there are."""
+    async def currents(self, keys: Iterable[Key], *, text: bool = True) -> dict[Key, Version]:
+        """
+        The newest versions of those that there are; without `text` what is alive has an empty one.
+
+        Raises TooCostly when they weigh more than a page may.
+        """
         ids = list(dict.fromkeys(map(str, keys)))
         size = self._limits.read_group_keys_max
         found: dict[Key, Version] = {}
+        weight = 0
         with translated():
             for start in range(0, len(ids), size):
                 cursor = self._resources.find(
                     {"_id": {"$in": ids[start : start + size]}},
+                    None if text else {"body": 0},
                     batch_size=size,
                     max_time_ms=self._limits.operation_milliseconds_max,
                 )
                 documents = await cursor.to_list()
+                if not text:
+                    without_text(documents)
+                weight += sum(map(weight_of, documents))
+                if text and weight > self._limits.page_bytes_max:
+                    raise TooCostly(f"They have more than {self._limits.page_bytes_max} bytes together")
                 await put_back(self._bodies, documents)
                 found.update({new.key: new for new in map(version, documents)})
         return found
@@ -82,16 +94,16 @@ class Reader:
         if number == newest.number:
             return newest
         older, _ = await self._superseded.submit(history_id(str(key), number))
-        return await self._completed(older) if isinstance(older, dict) else older
+        return await self._completed(older, tokens=True) if isinstance(older, dict) else older
 
     async def drained(self) -> None:
         """Returns when all that was asked is answered."""
         await asyncio.gather(*(group.drained() for group in (self._whole, self._bare, self._superseded)))
 
-    async def _completed(self, fields: Document) -> Version:
-        """A large text is fetched by who asked for it alone."""
+    async def _completed(self, fields: Document, *, tokens: bool) -> Version:
+        """What was set aside is fetched by who asked for it alone."""
         with translated():
-            await put_back(self._bodies, [fields])
+            await put_back(self._bodies, [fields], tokens=tokens)
         return version(fields)
 
     def _group(self, collection: Collection, projection: Document | None) -> Group[str, _Found]:

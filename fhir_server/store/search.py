@@ -14,10 +14,13 @@ https://hl7.org/fhir/R4/http.html#paging
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicate import Predicate
@@ -31,8 +34,9 @@ from fhir_server.store.filters import any_of, to_filter, to_superseded_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
 from fhir_server.store.orders import IndexedOrder, indexed_order
-from fhir_server.store.pages import Page, fetched
+from fhir_server.store.pages import Page, beginning, fetched
 from fhir_server.store.positions import Position
+from fhir_server.store.resolving import resolving
 from fhir_server.store.sorting import Row, in_order, row
 
 Clock = Callable[[], datetime]
@@ -40,16 +44,18 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Filters for the current versions that match, and for superseded ones that did."""
+    """Filters for the current versions that match, and for superseded ones that did; in what snapshot."""
 
     current: Document
     superseded: Document
+    session: AsyncClientSession | None
 
 
 class Search:
     """Asks `resources`, and `history` where an order can change."""
 
     def __init__(self, database: Database, *, limits: StoreLimits, clock: Clock) -> None:
+        self._database = database
         self._resources = database.resources
         self._history = database.history
         self._bodies = database.bodies
@@ -74,21 +80,35 @@ class Search:
         too long, or when more matches than `sort_matches_max` are to be sorted in memory.
         """
         indexed = indexed_order(order)
-        question = _question(predicate, types, indexed)
         projection = None if tokens else WITHOUT_TOKENS
         as_of = after.as_of if after is not None else None
         if as_of is None and (indexed is None or indexed.changes):
             as_of = milliseconds(self._clock())
         with costly():
-            if indexed is None:
-                return await self._sorted_page(question, order, after, as_of, count, projection)
-            return await self._indexed_page(question, indexed, after, as_of, count, projection)
+            async with self._asked(predicate, types, indexed) as question:
+                if indexed is None:
+                    return await self._sorted_page(question, order, after, as_of, count, projection)
+                return await self._indexed_page(question, indexed, after, as_of, count, projection)
 
     async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
         """How many living resources of `types` it is true of, exactly."""
-        where = _question(predicate, types, None).current
         with costly():
-            return await self._resources.count_documents(where, maxTimeMS=self._milliseconds_max)
+            async with self._asked(predicate, types, None) as question:
+                return await self._resources.count_documents(
+                    question.current, maxTimeMS=self._milliseconds_max, session=question.session
+                )
+
+    @asynccontextmanager
+    async def _asked(
+        self, predicate: Predicate, types: frozenset[str] | None, order: IndexedOrder | None
+    ) -> AsyncIterator[_Question]:
+        wanted, of_types = narrowed(predicate, types)
+        async with resolving(self._database, wanted, of_types, self._limits) as (found, session):
+            current = to_filter(found, types=of_types)
+            if order is not None and order.field == "t" and types is not None:
+                # The index by time begins with the type, as a scalar.
+                current = {"$and": [any_of("ty", types), current]}
+            yield _Question(current, to_superseded_filter(found, types=of_types), session)
 
     async def _indexed_page(
         self,
@@ -104,27 +124,36 @@ class Search:
         for part in order.parts(after):
             wanted = count + 1 - len(found)
             if after is None or as_of is None:
-                some, cut = await self._current([question.current, part], order, wanted, projection)
+                some, cut = await self._current(question, [part], order, wanted, projection)
             else:
                 some, cut = await self._as_of(question, part, order, as_of, wanted, projection)
             found += some
             if cut or len(found) > count:
                 break
-        shown = found[:count]
-        onward = order.position(shown[-1], as_of) if shown and (cut or len(found) > count) else None
-        return Page(await self._present(question, shown, projection), onward)
+        present = await self._present(question, found[:count], projection)
+        shown = beginning(present, self._limits.page_bytes_max)
+        onward = None
+        if shown and (cut or len(found) > len(shown)):
+            onward = order.position(found[len(shown) - 1], as_of)
+        return Page(await self._versions(shown, question, projection), onward)
 
     async def _current(
-        self, where: Sequence[Document], order: IndexedOrder, wanted: int, projection: Document | None
+        self,
+        question: _Question,
+        where: Sequence[Document],
+        order: IndexedOrder,
+        wanted: int,
+        projection: Document | None,
     ) -> tuple[list[Document], bool]:
         """Up to `wanted` documents; fewer, and True, when they would weigh too much."""
         cursor = self._resources.find(
-            {"$and": list(where)},
+            {"$and": [question.current, *where]},
             projection,
             sort=order.sort,
             limit=wanted,
             batch_size=wanted,
             max_time_ms=self._milliseconds_max,
+            session=question.session,
         )
         return await fetched(cursor, self._limits.page_bytes_max)
 
@@ -139,8 +168,8 @@ class Search:
     ) -> tuple[list[Document], bool]:
         """The state at `as_of`: what is current since, and what was superseded after."""
         # The current ones first: a version only ever moves from there to the history.
-        where = [question.current, part, {"t": {"$lte": as_of}}]
-        current, cut = await self._current(where, order, wanted, projection)
+        where = [part, {"t": {"$lte": as_of}}]
+        current, cut = await self._current(question, where, order, wanted, projection)
         known = {fields["seq"] for fields in current}
         superseded = await self._history.find(
             {"$and": [question.superseded, part, *_superseded_after(as_of)]},
@@ -148,6 +177,7 @@ class Search:
             sort=order.sort,
             limit=wanted,
             max_time_ms=self._milliseconds_max,
+            session=question.session,
         ).to_list()
         together = current + [fields for fields in superseded if fields["seq"] not in known]
         together.sort(key=order.precedes)
@@ -158,14 +188,18 @@ class Search:
 
     async def _present(
         self, question: _Question, found: Sequence[Document], projection: Document | None
-    ) -> tuple[Version, ...]:
-        """The versions to be shown, superseded ones as they are now, or not at all."""
+    ) -> list[Document | None]:
+        """The documents to be shown, superseded ones as they are now, or not at all."""
         old = [key_of(fields) for fields in found if "n" not in fields]
         now = await self._matching(question, old, projection) if old else {}
-        present = [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
-        shown = [fields for fields in present if fields is not None]
-        await put_back(self._bodies, shown)
-        return tuple(map(version, shown))
+        return [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
+
+    async def _versions(
+        self, shown: Sequence[Document | None], question: _Question, projection: Document | None
+    ) -> tuple[Version, ...]:
+        found = [fields for fields in shown if fields is not None]
+        await put_back(self._bodies, found, question.session, tokens=projection is None)
+        return tuple(map(version, found))
 
     async def _sorted_page(
         self,
@@ -178,17 +212,20 @@ class Search:
     ) -> Page:
         rows = await self._rows(question, order, as_of if after is not None else None)
         start = _behind(rows, after)
-        chosen = rows[start : start + count]
-        now: dict[str, Document] = {}
-        for first in range(0, len(chosen), _CHUNK):
-            keys = [row.key for row in chosen[first : first + _CHUNK]]
-            now.update(await self._matching(question, keys, projection))
+        end = min(start + count, len(rows))
+        shown: list[Document | None] = []
+        for first in range(start, end, _CHUNK):
+            keys = [row.key for row in rows[first : min(first + _CHUNK, end)]]
+            now = await self._matching(question, keys, projection)
+            wanted = len(shown) + len(keys)
+            shown = beginning([*shown, *map(now.get, keys)], self._limits.page_bytes_max)
+            if len(shown) < wanted:
+                break
         onward = None
-        if chosen and start + count < len(rows):
-            onward = Position(start + len(chosen), chosen[-1].sequence, as_of)
-        shown = [now[row.key] for row in chosen if row.key in now]
-        await put_back(self._bodies, shown)
-        return Page(tuple(map(version, shown)), onward)
+        if shown and start + len(shown) < len(rows):
+            last = start + len(shown)
+            onward = Position(last, rows[last - 1].sequence, as_of)
+        return Page(await self._versions(shown, question, projection), onward)
 
     async def _rows(self, question: _Question, order: Sequence[SortKey], as_of: int | None) -> list[Row]:
         """Everything that matches, sorted; with `as_of`, what matched then. Raises TooCostly."""
@@ -205,6 +242,7 @@ class Search:
                 limit=most + 1,
                 batch_size=_CHUNK,
                 max_time_ms=self._milliseconds_max,
+                session=question.session,
             )
             async with cursor:
                 async for fields in cursor:
@@ -221,17 +259,10 @@ class Search:
     ) -> dict[str, Document]:
         """Those of `keys` that match now."""
         where = {"$and": [{"_id": {"$in": list(keys)}}, question.current]}
-        found = await self._resources.find(where, projection, max_time_ms=self._milliseconds_max).to_list()
+        found = await self._resources.find(
+            where, projection, max_time_ms=self._milliseconds_max, session=question.session
+        ).to_list()
         return {fields["_id"]: fields for fields in found}
-
-
-def _question(predicate: Predicate, types: frozenset[str] | None, order: IndexedOrder | None) -> _Question:
-    wanted, of_types = narrowed(predicate, types)
-    current = to_filter(wanted, types=of_types)
-    if order is not None and order.field == "t" and types is not None:
-        # The index by time begins with the type, as a scalar.
-        current = {"$and": [any_of("ty", types), current]}
-    return _Question(current, to_superseded_filter(wanted, types=of_types))
 
 
 def _superseded_after(as_of: int) -> list[Document]:

@@ -104,9 +104,9 @@ class Store:
         """The newest version, deleted or not (None: never used), and the epoch of the same fetch."""
         return self._reader.current(key, tokens=tokens)
 
-    def currents(self, keys: Iterable[Key]) -> Awaitable[dict[Key, Version]]:
-        """The newest versions of those that there are."""
-        return self._reader.currents(keys)
+    def currents(self, keys: Iterable[Key], *, text: bool = True) -> Awaitable[dict[Key, Version]]:
+        """The newest versions of those that there are; without `text` what is alive has an empty one."""
+        return self._reader.currents(keys, text=text)
 
     def version(self, key: Key, number: int) -> Awaitable[Version | None]:
         """Version `number`, current or superseded."""

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
+from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import Everything, of_types
 from fhir_server.search.results import SortKey
@@ -23,10 +24,12 @@ TYPES = frozenset({"Observation"})
 ORDERS = [SortKey("sequence"), SortKey("updated", descending=True), SortKey("parameter", "_id")]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def made(open_store: OpenStore, clock: Clock) -> tuple[Store, list[Version]]:
+@pytest_asyncio.fixture(loop_scope="session", params=[100_000, 400], ids=["one part", "parts"])
+async def made(
+    request: pytest.FixtureRequest, open_store: OpenStore, clock: Clock
+) -> tuple[Store, list[Version]]:
     """Small and large versions in turn, of three resources; the last one is deleted."""
-    store = await open_store(StoreLimits(inline_bytes_max=500))
+    store = await open_store(StoreLimits(inline_bytes_max=500, body_part_bytes_max=request.param))
     versions = []
     for n in range(9):
         clock.advance(milliseconds=1)
@@ -41,7 +44,9 @@ async def test_a_large_text_is_a_document_of_its_own_and_stays_where_it_is(
     made: tuple[Store, list[Version]], client: AsyncMongoClient[Document]
 ) -> None:
     database = client[DATABASE]
-    assert await database["bodies"].count_documents({}) == 4
+    assert await database["bodies"].count_documents({"_id": {"$not": {"$regex": "/.*/.*/"}}}) == 4
+    async for part in database["bodies"].find():
+        assert part["_id"].count("/") == 2 or len(part["body"]) <= 400
     for name in ("resources", "history"):
         async for fields in database[name].find({"ty": "Observation"}):
             assert len(fields.get("body", b"")) <= 500
@@ -83,3 +88,73 @@ async def test_a_judge_sees_the_text_whole(made: tuple[Store, list[Version]]) ->
 
     await stored(store, versions[7].key, judge)
     assert seen == [versions[7]]
+
+
+async def test_a_text_beyond_16_mb_is_kept_whole_and_moved_by_nobody(
+    store: Store, client: AsyncMongoClient[Document]
+) -> None:
+    key = Key("DocumentReference", "1")
+    first = await stored(store, key, a_change("x" * 20_000_000, type="DocumentReference"))
+    second = await stored(store, key, a_change("y" * 20_000_001, type="DocumentReference"))
+    assert await store.version(key, 1) == first
+    assert await store.version(key, 2) == second
+    sizes = [len(part["body"]) async for part in client[DATABASE]["bodies"].find(sort=[("_id", 1)])]
+    assert sizes[:6] == [4_000_000] * 5 + [len(first.body or b"") - 20_000_000]
+    assert len(sizes) == 12
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+async def test_a_page_ends_before_it_weighs_too_much(open_store: OpenStore, order: SortKey) -> None:
+    store = await open_store(StoreLimits(inline_bytes_max=100, page_bytes_max=2_500))
+    made = [await stored(store, Key("Observation", str(n)), a_change("x" * 1_000)) for n in range(7)]
+    await stored(store, Key("Observation", "7"), a_change("x" * 9_000))
+    found: list[list[Version]] = []
+    after = None
+    while True:
+        page = await store.page(
+            of_types(TYPES), types=TYPES, order=(order,), after=after, count=5, tokens=False
+        )
+        found.append(list(page.versions))
+        # While the pages are turned, what is still to come changes, and weighs as much as it does now.
+        await stored(store, Key("Observation", "5"), a_change("z" * (1_000 + len(found))))
+        after = page.next
+        if after is None:
+            break
+    assert sorted(len(page) for page in found) == [1, 1, 2, 2, 2]
+    assert {version.key for page in found for version in page} == {
+        *(version.key for version in made),
+        Key("Observation", "7"),
+    }
+
+
+async def test_what_is_read_together_has_a_limit_and_what_is_judged_needs_no_text(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store(StoreLimits(inline_bytes_max=100, page_bytes_max=2_500))
+    made = [await stored(store, Key("Observation", str(n)), a_change("x" * 1_000)) for n in range(3)]
+    await deleted(store, made[0].key)
+    keys = [version.key for version in made]
+    assert len(await store.currents(keys)) == 3
+    await stored(store, made[1].key, a_change("x" * 2_000))
+    with pytest.raises(TooCostly, match="2500 bytes"):
+        await store.currents(keys)
+    judged = await store.currents(keys, text=False)
+    assert [judged[key].body for key in keys] == [None, b"", b""]
+
+
+async def test_history_pages_end_before_they_weigh_too_much(open_store: OpenStore) -> None:
+    store = await open_store(StoreLimits(inline_bytes_max=100, page_bytes_max=2_500))
+    key = Key("Observation", "1")
+    made = [await stored(store, key, a_change(f"{n}" * 1_000)) for n in range(5)]
+    found: list[Version] = []
+    after = None
+    while True:
+        page = await store.history(
+            Everything(), type=key.type, id=key.id, since=None, at=None, after=after, count=4
+        )
+        assert 1 <= len(page.versions) <= 2
+        found += page.versions
+        after = page.next
+        if after is None:
+            break
+    assert found == made[::-1]

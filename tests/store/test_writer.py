@@ -175,8 +175,8 @@ async def test_what_cannot_be_stored_is_refused_by_its_size(open_store: OpenStor
     store = await open_store(
         StoreLimits(document_bytes_max=5_000, entry_tokens_max=20, transaction_bytes_max=8_000)
     )
-    with pytest.raises(TooLarge, match="bytes"):
-        await stored(store, ONE, a_change("x" * 6_000))
+    with pytest.raises(TooLarge, match="index has more than 5000 bytes"):
+        await stored(store, ONE, a_change(entry=an_entry("Observation", "x" * 3_000, "y" * 3_000)))
     with pytest.raises(TooLarge, match="searchable values"):
         await stored(store, ONE, a_change(entry=an_entry("Observation", *map(str, range(30)))))
     with pytest.raises(TooLarge, match="The writes"):

@@ -1,0 +1,128 @@
+"""
+Entries with more tokens than one document should have: a Group of 100,000 members.
+
+Of the types in OVERFLOWING_TYPES the tokens of long names (`Group|member`) and the patients beyond
+some are put into documents of their own in `bodies`, beside the version that has them:
+`Type/id/0000000007/p0001` holds patients as tokens `@<patient>`, `.../t0001` other tokens. They
+are written with the version and never change.
+
+The version keeps one token more, its *marker* `+Type/id/0000000007`, which stands for all of them.
+A question is asked of one document: before it is, each token in it is looked up among those that
+were put aside, and the markers of the versions that have it are added as alternatives
+(resolving.py). And, Or and Not are then judged over one document, as for any other.
+
+What the version keeps is enough for all that is asked without a value: of each long name the
+tokens that sorting compares, the least and the greatest; of the patients as many as nobody can
+name without all of them being looked up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from fhir_server.search.escaping import split
+from fhir_server.store.documents import PATIENT_PREFIX, Document, own_tokens
+from fhir_server.store.limits import StoreLimits
+
+OVERFLOWING_TYPES: Final = frozenset(("CodeSystem", "ConceptMap", "Group", "List", "Provenance", "ValueSet"))
+"""The types that list things without end. A search that meets one of them asks `bodies` as well."""
+
+MARKER_PREFIX: Final = "+"
+
+Whole = tuple[tuple[str, ...], tuple[str, ...]]
+"""All tokens and all patients of an entry."""
+
+
+def is_overflowing(fields: Document) -> bool:
+    """Were tokens set aside, and not yet put back?"""
+    return "more" in fields and "whole" not in fields
+
+
+def marker_of(id: str) -> str:
+    """The marker of the version, from the `_id` of a document beside it."""
+    return MARKER_PREFIX + "/".join(id.split("/")[:3])
+
+
+def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
+    """Takes tokens and patients out of `fields` when they are too many; the documents they become."""
+    patients: Sequence[str] = fields.get("pts", ())
+    tokens = own_tokens(fields)
+    if fields["ty"] not in OVERFLOWING_TYPES or len(tokens) + len(patients) <= limits.entry_tokens_inline_max:
+        return []
+    most = limits.name_tokens_inline_max
+    long = {name for name, number in Counter(map(_name_of, tokens)).items() if number > most}
+    aside = [token for token in tokens if _name_of(token) in long]
+    others = patients[most:]
+    if not aside and not others:
+        return []
+    kept = [token for token in tokens if _name_of(token) not in long]
+    kept += [*_compared(aside), MARKER_PREFIX + name]
+    _keep(fields, kept, patients[:most])
+    named = [PATIENT_PREFIX + patient for patient in others]
+    fields["more"] = sum(map(len, aside)) + 2 * sum(map(len, named))
+    return [*_parts(f"{name}/p", named, limits), *_parts(f"{name}/t", aside, limits)]
+
+
+def whole(fields: Document, aside: Iterable[Sequence[str]]) -> Whole:
+    """The tokens and patients of the entry; of `fields` that were read without tokens the patients."""
+    kept = (token for token in own_tokens(fields) if not token.startswith(MARKER_PREFIX))
+    tokens = dict.fromkeys(kept) if "tok" in fields else {}
+    patients = dict.fromkeys((fields["pt"],) if "pt" in fields else fields.get("pts", ()))
+    for part in aside:
+        if part[0].startswith(PATIENT_PREFIX):
+            patients.update(dict.fromkeys([token[1:] for token in part]))
+        else:
+            tokens.update(dict.fromkeys(part))
+    return tuple(tokens), tuple(patients)
+
+
+def _keep(fields: Document, tokens: list[str], patients: Sequence[str]) -> None:
+    named = [PATIENT_PREFIX + patient for patient in patients]
+    if "was" in fields:
+        fields["was"]["tok"] = tokens
+        fields["tok"] = [fields["tok"][0], *named]
+    else:
+        fields["tok"] = [*tokens, *named]
+    if patients:
+        fields["pts"] = list(patients)
+
+
+def _name_of(token: str) -> str:
+    """`Type|param` of a token; that of the type itself is the type."""
+    return "|".join(token.split("|", 2)[:2])
+
+
+def _compared(tokens: list[str]) -> Iterator[str]:
+    """Of each name and form of value the tokens that `fhir_server.search.ordering` may sort by."""
+    ordered = sorted(tokens, key=_form)
+    for _, alike in groupby(ordered, key=lambda token: _form(token)[:-1]):
+        first, *rest = alike
+        yield first
+        yield from rest[-1:]
+
+
+def _form(token: str) -> tuple[str, int, bool, str]:
+    value = split(token.split("|", 2)[2], "|")
+    return _name_of(token), len(value), bool(value[0]), value[0]
+
+
+def _parts(name: str, tokens: Sequence[str], limits: StoreLimits) -> Iterator[Document]:
+    """Documents of some tokens each; none weighs much, however long a token is."""
+    version = name.rpartition("/")[0]
+    some: list[str] = []
+    characters = place = 0
+    for token in tokens:
+        if len(some) == limits.overflow_part_tokens_max or characters > limits.overflow_part_characters_max:
+            yield _part(f"{name}{place:04d}", version, some)
+            some, characters, place = [], 0, place + 1
+        some.append(token)
+        characters += len(token)
+    if some:
+        yield _part(f"{name}{place:04d}", version, some)
+
+
+def _part(id: str, version: str, tokens: list[str]) -> Document:
+    return {"_id": id, "of": MARKER_PREFIX + version, "tok": tokens}

@@ -1,0 +1,170 @@
+"""
+Questions about entries whose tokens are not all in one document (overflow.py).
+
+Each part of a predicate that such tokens could answer is looked up first; the markers of the
+versions that have one are added to it as alternatives. What is then asked is about one document
+again, so And, Or, Not, pages and counts are as exact as ever. Both look-ups are of one snapshot:
+between them nothing changes.
+
+Searches that cannot meet a type of OVERFLOWING_TYPES are asked as they are.
+
+https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from fhir_server.r4.errors import TooCostly
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Not,
+    OfPatients,
+    OnlyOfPatients,
+    Or,
+    Predicate,
+    TokenPrefix,
+    all_of,
+    any_of,
+    none_of,
+)
+from fhir_server.store.database import Database
+from fhir_server.store.documents import PATIENT_PREFIX, Document
+from fhir_server.store.filters import any_of as one_of
+from fhir_server.store.filters import starting_with
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.overflow import OVERFLOWING_TYPES
+
+Leaf = AnyToken | TokenPrefix | OfPatients | OnlyOfPatients
+
+
+@asynccontextmanager
+async def resolving(
+    database: Database, predicate: Predicate, types: frozenset[str] | None, limits: StoreLimits
+) -> AsyncIterator[tuple[Predicate, AsyncClientSession | None]]:
+    """
+    `predicate` as it can be asked of one document, and the snapshot to ask it of (None: any).
+
+    Raises TooCostly when more versions than `overflow_matches_max` have a token that it names.
+    """
+    leaves = _leaves(predicate, types, limits)
+    if not leaves:
+        yield predicate, None
+        return
+    async with database.client.start_session(snapshot=True) as session:
+        yield await _resolved(database, predicate, leaves, session, limits), session
+
+
+async def resolved(
+    database: Database,
+    predicate: Predicate,
+    types: frozenset[str] | None,
+    session: AsyncClientSession | None,
+    limits: StoreLimits,
+) -> Predicate:
+    """The same within a transaction, which is a snapshot already."""
+    return await _resolved(database, predicate, _leaves(predicate, types, limits), session, limits)
+
+
+async def _resolved(
+    database: Database,
+    predicate: Predicate,
+    leaves: Mapping[Leaf, Document],
+    session: AsyncClientSession | None,
+    limits: StoreLimits,
+) -> Predicate:
+    markers = {}
+    most = limits.overflow_matches_max
+    for leaf, where in leaves.items():
+        found = await database.bodies.find(
+            where,
+            {"_id": 0, "of": 1},
+            limit=most + 1,
+            batch_size=most + 1,
+            max_time_ms=limits.search_milliseconds_max,
+            session=session,
+        ).to_list()
+        if len(found) > most:
+            raise TooCostly("The search is about too many large resources; narrow it")
+        if found:
+            markers[leaf] = frozenset(fields["of"] for fields in found)
+    return _rewritten(predicate, markers) if markers else predicate
+
+
+def _leaves(predicate: Predicate, types: frozenset[str] | None, limits: StoreLimits) -> dict[Leaf, Document]:
+    """The parts that tokens put aside could answer, with the filter that finds these."""
+    if types is not None and types.isdisjoint(OVERFLOWING_TYPES):
+        return {}
+    found: dict[Leaf, Document] = {}
+    for leaf in _parts(predicate):
+        where = _asked(leaf, limits)
+        if where is not None:
+            found[leaf] = where
+    return found
+
+
+def _parts(predicate: Predicate) -> Iterator[Leaf]:
+    match predicate:
+        case And(parts=parts) | Or(parts=parts):
+            for part in parts:
+                yield from _parts(part)
+        case Not(part=part):
+            yield from _parts(part)
+        case AnyToken() | TokenPrefix() | OfPatients() | OnlyOfPatients():
+            yield predicate
+        case _:
+            return
+
+
+def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
+    """The filter for what of `bodies` answers the leaf; None when each version answers it by itself."""
+    match leaf:
+        case AnyToken(values=values):
+            askable = [value for value in values if value.startswith(_STARTS)]
+            return one_of("tok", askable) if askable else None
+        case TokenPrefix(prefix=prefix):
+            # Some token of each name is kept with the version, so only a value has to be looked up.
+            name, parameter, value = (*prefix.split("|", 2), "", "")[:3]
+            if not (parameter and value and name in OVERFLOWING_TYPES):
+                return None
+            return starting_with("tok", prefix)
+        case OfPatients(ids=ids):
+            return one_of("tok", [PATIENT_PREFIX + id for id in ids]) if ids else None
+        case OnlyOfPatients(ids=ids):
+            # Fewer than stay with the version cannot be all of its patients.
+            if len(ids) < limits.name_tokens_inline_max:
+                return None
+            return _of_others([PATIENT_PREFIX + id for id in ids])
+
+
+def _of_others(named: list[str]) -> Document:
+    """Documents with a patient who is not named."""
+    bounds: dict[str, Any] = {"$gte": PATIENT_PREFIX, "$lt": _BEHIND_PATIENTS, "$nin": named}
+    return {"tok": {"$elemMatch": bounds}}
+
+
+def _rewritten(predicate: Predicate, markers: Mapping[Leaf, frozenset[str]]) -> Predicate:
+    match predicate:
+        case And(parts=parts):
+            return all_of(*(_rewritten(part, markers) for part in parts))
+        case Or(parts=parts):
+            return any_of(*(_rewritten(part, markers) for part in parts))
+        case Not(part=part):
+            return none_of(_rewritten(part, markers))
+        case AnyToken(values=values) if predicate in markers:
+            return AnyToken(values | markers[predicate])
+        case TokenPrefix() | OfPatients() if predicate in markers:
+            return any_of(predicate, AnyToken(markers[predicate]))
+        case OnlyOfPatients() if predicate in markers:
+            return all_of(predicate, none_of(AnyToken(markers[predicate])))
+        case _:
+            return predicate
+
+
+_STARTS: Final = tuple(f"{type}|" for type in sorted(OVERFLOWING_TYPES))
+_BEHIND_PATIENTS: Final = chr(ord(PATIENT_PREFIX) + 1)
