@@ -91,14 +91,18 @@ def places(resource: Resource, steps: Path, looks: Looks) -> Iterator[Place]:
     """
     root = resource_node(resource)
     found: Iterator[Place] = iter((Place(root.type, resource),))
-    for step in steps:
+    skipped = 0
+    for step, following in zip(steps, (*steps[1:], None), strict=False):
         match step:
             case Start(type=type):
                 found = _started(found, type)
             case Child(name=name):
-                found = _children(found, name, looks)
+                # `member[99999]` is at its place at once, without a look at those before it.
+                skipped = following.index if isinstance(following, At) else 0
+                found = _children(found, name, looks, skipped)
             case At(index=index):
-                found = islice(found, index, index + 1)
+                found = islice(found, index - skipped, index - skipped + 1)
+                skipped = 0
             case Last():
                 found = _last(found)
             case OfType(type=type):
@@ -145,41 +149,54 @@ def _started(found: Iterator[Place], type: str) -> Iterator[Place]:
         yield place
 
 
-def _children(found: Iterator[Place], name: str, looks: Looks) -> Iterator[Place]:
-    parents = 0
-    known = False
+def _children(found: Iterator[Place], name: str, looks: Looks, skip: int) -> Iterator[Place]:
+    """The elements called `name`, without the first `skip`."""
+    known: bool | None = None
     type = ""
     for parent in found:
-        parents += 1
         type = parent.type
         members = alternatives(type, name)
         known = known or bool(members)
-        holder = parent.holder
-        if holder is not None:
-            for member in members:
-                yield from _standing(parent, holder, member, looks)
-    if parents and not known:
+        for member in members:
+            standing = _Standing(parent, member)
+            start = min(skip, len(standing))
+            skip -= start
+            for index in range(start, len(standing)):
+                looks.spend(1)
+                if (place := standing.place(index)) is not None:
+                    yield place
+    if known is False:
         elements(type, name)
 
 
-def _standing(parent: Place, holder: dict[str, Any], member: Alternative, looks: Looks) -> Iterator[Place]:
-    value = holder.get(member.member)
-    beside = holder.get(beside_name(member)) if is_primitive(member.type) else None
-    if isinstance(value, list) or isinstance(beside, list):
-        values, besides = _items(value), _items(beside)
-        for index in range(max(len(values), len(besides))):
-            looks.spend(1)
-            item = values[index] if index < len(values) else None
-            next_to = besides[index] if index < len(besides) else None
-            if item is not None or next_to is not None:
-                yield Place(_type(member.type, item), item, next_to, parent, member, index)
-    elif value is not None or beside is not None:
-        looks.spend(1)
-        yield Place(_type(member.type, value), value, beside, parent, member)
+class _Standing:
+    """What stands in one member of a JSON object: one value or an array, and what is beside it."""
+
+    def __init__(self, parent: Place, member: Alternative) -> None:
+        self._parent, self._member = parent, member
+        holder = parent.holder or {}
+        value = holder.get(member.member)
+        beside = holder.get(beside_name(member)) if is_primitive(member.type) else None
+        self._repeats = isinstance(value, list) or isinstance(beside, list)
+        self._values, self._besides = _items(value), _items(beside)
+
+    def __len__(self) -> int:
+        return max(len(self._values), len(self._besides))
+
+    def place(self, index: int) -> Place | None:
+        """None where nothing stands, though an array has a place for it."""
+        value = self._values[index] if index < len(self._values) else None
+        beside = self._besides[index] if index < len(self._besides) else None
+        if value is None and beside is None:
+            return None
+        type = _type(self._member.type, value)
+        return Place(type, value, beside, self._parent, self._member, index if self._repeats else None)
 
 
 def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _type(declared: str, value: Any) -> str:

@@ -322,7 +322,7 @@ def test_a_tower_of_extensions_is_refused() -> None:
         patched(patient(), *growing)
 
 
-GROUP = {
+GROUP: dict[str, Any] = {
     "resourceType": "Group",
     "type": "person",
     "actual": True,
@@ -338,6 +338,24 @@ def test_a_member_of_many_is_found_by_index_and_by_condition() -> None:
     )
     assert by_index == by_condition
     assert len(by_index["member"]) == 19_998
+
+
+def test_a_member_is_at_its_index_without_a_look_at_those_before_it() -> None:
+    deleting = [delete(f"Group.member[{index}]") for index in range(19_999, 19_999 - OPERATIONS_MAX, -1)]
+    left = fhirpath_patch(GROUP, parameters(*deleting))["member"]
+    assert left == GROUP["member"][: 20_000 - OPERATIONS_MAX]
+    assert patched(PATIENT, delete("Patient.name.given[1]"), delete("Patient.name.family[1]")) == {
+        **PATIENT,
+        "name": [
+            {"use": "official", "family": "A", "given": ["B"]},
+            {"use": "usual", "period": {"start": "2020-05-01"}},
+        ],
+    }
+    # The index of an index is one of the one element that it leads to.
+    assert patched(PATIENT, delete("Patient.name[1][0].period")) == patched(
+        PATIENT, delete("Patient.name[1].period")
+    )
+    assert patched(PATIENT, delete("Patient.name[1][1]")) == PATIENT
 
 
 def test_what_takes_too_long_is_refused_in_time() -> None:
