@@ -78,7 +78,7 @@ def entries_of(record: Record) -> tuple[Entry, ...]:
                 for person in _persons(record, patients)
                 if person.startswith("Patient/")
             ),
-            clinical_date=recorded.low,
+            clinical_date=milliseconds * 1000,
         )
         for patients in events
     )

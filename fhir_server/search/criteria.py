@@ -25,7 +25,7 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
-from fhir_server.search.values import date, reference, string, token, uri
+from fhir_server.search.values import date, number, quantity, reference, string, token, uri
 from fhir_server.search.values.modifiers import refuse_modifier
 
 Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
@@ -36,6 +36,8 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "string": string.criterion,
     "date": date.criterion,
     "uri": uri.criterion,
+    "number": number.criterion,
+    "quantity": quantity.criterion,
 }
 
 UNSUPPORTED: Final = frozenset(("_content", "_filter", "_has", "_list", "_query", "_text"))
@@ -108,7 +110,7 @@ def _present(parameter: Parameter) -> Predicate:
     """There is a value: something to find it by, or the bare token that extraction leaves."""
     bare = TokenPrefix(f"{parameter.name}|")
     match parameter.type:
-        case "date":
+        case "date" | "number" | "quantity":
             return any_of(InRange(parameter.name), bare)
         case "reference":
             return any_of(bare, TokenPrefix(f"{parameter.name}:identifier|"))

@@ -17,21 +17,28 @@ Inside a value `|` is written `\\|` and `\\` is written `\\\\`, so no value can 
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 DELETED = "~deleted"
 
+Bound = int | Decimal
+
 
 class Range(msgspec.Struct, frozen=True):
     """
-    A value with an extent: [low, high], both inclusive, microseconds since 1970 for dates.
+    A value with an extent: [low, high], both inclusive.
 
-    `low` is never above `high`; the store's index relies on it.
+    Dates are in microseconds since 1970; numbers and quantities are decimals, quantities with the
+    `units` that they go by: `system|code`, `|code`. `low` is never above `high`; the store's index
+    relies on it.
     """
 
     parameter: str
-    low: int
-    high: int
+    low: Bound
+    high: Bound
+    units: tuple[str, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True):

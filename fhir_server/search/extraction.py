@@ -13,9 +13,9 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fhir_server.r4.compartments import patient_parameters
 from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax, environment
@@ -27,7 +27,7 @@ from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.entry import Entry, Range
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.site import Site
-from fhir_server.search.values import date, reference, string, token, uri
+from fhir_server.search.values import date, number, quantity, reference, string, token, uri
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
@@ -39,6 +39,15 @@ _SUFFIXES: Final[Mapping[str, Suffixes]] = {
     "reference": reference.suffixes,
     "string": string.suffixes,
     "uri": uri.suffixes,
+}
+
+Extents = Callable[[Collection, Site], Sequence[tuple[Any, ...]]]
+"""What Range has beside the parameter."""
+
+_EXTENTS: Final[Mapping[str, Extents]] = {
+    "date": date.ranges,
+    "number": number.ranges,
+    "quantity": quantity.ranges,
 }
 
 _ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
@@ -100,13 +109,14 @@ class _AsTokens(NamedTuple):
 
 
 class _AsRanges(NamedTuple):
+    extents: Extents
     names: tuple[str, ...]
 
     def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
-        ranges = date.ranges(nodes, site)
+        extents = self.extents(nodes, site)
         for name in self.names:
-            found.ranges.extend([Range(name, low, high) for low, high in ranges])
-            if not ranges:
+            found.ranges.extend([Range(name, *extent) for extent in extents])
+            if not extents:
                 found.tokens.append(name + "|")
 
 
@@ -152,8 +162,8 @@ def _uses(parameters: list[Parameter]) -> tuple[_AsTokens | _AsRanges, ...]:
     for type in dict.fromkeys(parameter.type for parameter in parameters):
         alike = [parameter for parameter in parameters if parameter.type == type]
         names = tuple(parameter.name for parameter in alike)
-        if type == "date":
-            uses.append(_AsRanges(names))
+        if type in _EXTENTS:
+            uses.append(_AsRanges(_EXTENTS[type], names))
         else:
             in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
             uses.append(_AsTokens(_SUFFIXES[type], names, in_compartment))
@@ -190,5 +200,5 @@ def _first_members(expression: Syntax, resource_type: str) -> frozenset[str] | N
 def _clinical_date(name: str | None, ranges: list[Range]) -> int | None:
     if name is None:
         return None
-    moments = [earliest(found.low, found.high) for found in ranges if found.parameter == name]
+    moments = [earliest(int(found.low), int(found.high)) for found in ranges if found.parameter == name]
     return min((moment for moment in moments if moment is not None), default=None)

@@ -65,4 +65,5 @@ def _within(bounds: InRange, found: Range) -> bool:
         and (bounds.low_max is None or found.low <= bounds.low_max)
         and (bounds.high_min is None or bounds.high_min <= found.high)
         and (bounds.high_max is None or found.high <= bounds.high_max)
+        and (bounds.unit is None or bounds.unit in found.units)
     )

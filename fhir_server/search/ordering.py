@@ -11,6 +11,7 @@ https://hl7.org/fhir/R4/search.html#sort
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from fhir_server.search.clinical_dates import earliest
 from fhir_server.search.escaping import split
@@ -18,7 +19,7 @@ from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
 
-Value = str | int | float
+Value = str | int | float | Decimal
 """What is compared under one key: all of one kind for one parameter."""
 
 
@@ -60,19 +61,34 @@ def _of_parameter(version: Version, key: SortKey) -> Value | None:
     parameter = parameters_of(version.key.type).get(key.parameter or "")
     if parameter is None:
         return None
-    values: Sequence[Value] = (
-        _moments(version, parameter) if parameter.type == "date" else _texts(version, parameter)
-    )
+    values: Sequence[Value]
+    match parameter.type:
+        case "date":
+            values = _moments(version, parameter)
+        case "number" | "quantity":
+            values = _decimals(version, parameter)
+        case _:
+            values = _texts(version, parameter)
     return (max if key.descending else min)(values, default=None)
 
 
 def _moments(version: Version, parameter: Parameter) -> list[int]:
     moments = [
-        earliest(found.low, found.high)
+        earliest(int(found.low), int(found.high))
         for found in version.entry.ranges
         if found.parameter in parameter.found_as
     ]
     return [moment for moment in moments if moment is not None]
+
+
+def _decimals(version: Version, parameter: Parameter) -> list[Decimal]:
+    """The numbers, of what is open to one side the end that is known; whatever the unit."""
+    ends = [
+        (found.high if Decimal(found.low).is_infinite() else found.low)
+        for found in version.entry.ranges
+        if found.parameter in parameter.found_as
+    ]
+    return [Decimal(end) for end in ends]
 
 
 def _texts(version: Version, parameter: Parameter) -> list[str]:

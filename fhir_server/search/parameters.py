@@ -18,7 +18,9 @@ from fhir_server.r4.definitions.facts import SearchType
 from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
 
-SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(("token", "reference", "string", "date", "uri"))
+SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
+    ("token", "reference", "string", "date", "uri", "number", "quantity")
+)
 """The parameter types that a search gets an answer for."""
 
 _R4: Final = "http://hl7.org/fhir/SearchParameter/"

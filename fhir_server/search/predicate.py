@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from fhir_server.search.entry import Bound
+
 
 @dataclass(frozen=True, slots=True)
 class Everything:
@@ -40,17 +42,18 @@ class TokenPrefix:
 @dataclass(frozen=True, slots=True)
 class InRange:
     """
-    The entry has one range of this parameter (`Type|param`) within the bounds.
+    The entry has one range of this parameter (`Type|param`) within the bounds, and in `unit`.
 
-    A range is closed: [low, high] in microseconds since 1970. All bounds are inclusive and
-    hold of the same range; None does not bound.
+    A range is closed: [low, high], as Range says. All bounds are inclusive and hold of the same
+    range; None does not bound.
     """
 
     parameter: str
-    low_min: int | None = None
-    low_max: int | None = None
-    high_min: int | None = None
-    high_max: int | None = None
+    low_min: Bound | None = None
+    low_max: Bound | None = None
+    high_min: Bound | None = None
+    high_max: Bound | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

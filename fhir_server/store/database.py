@@ -30,7 +30,8 @@ from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION_MIN: Final = 4
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
@@ -154,8 +155,13 @@ async def _set_up(database: AsyncDatabase[Document], owner: str) -> None:
 
 
 async def _is_current(state: Collection) -> bool:
-    """Raises Unsuitable when the schema is newer than this program."""
+    """Raises Unsuitable when the schema is newer than this program, or too old for it."""
     schema = await state.find_one({"_id": "schema"})
+    if schema is not None and schema["version"] < SCHEMA_VERSION_MIN:
+        raise Unsuitable(
+            f"The database has schema version {schema['version']}, from before the first release: its "
+            f"index lacks what version {SCHEMA_VERSION_MIN} searches by. Load its resources into a new one."
+        )
     if schema is not None and schema["version"] > SCHEMA_VERSION:
         raise Unsuitable(
             f"The database has schema version {schema['version']}, this program knows {SCHEMA_VERSION}. "

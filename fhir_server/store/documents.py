@@ -5,7 +5,7 @@ A version as a document of the collections `resources` (current) and `history` (
 * `ty` type, `n` version number, `t` lastUpdated (ms since 1970), `m` method, `seq` sequence
 * `body` the JSON as it goes on the wire; absent for a tombstone, and for a large one, which has
   its `size` instead (bodies.py)
-* `tok` tokens, `rng` ranges as {p, lo, hi}, `d` clinical date
+* `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
 * `more` when there are too many tokens or patients for one document: about the bytes of those that
@@ -22,8 +22,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from bson.decimal128 import Decimal128
+
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import DELETED, Entry, Range
+from fhir_server.search.entry import DELETED, Bound, Entry, Range
 from fhir_server.search.version import Version
 
 Document = dict[str, Any]
@@ -116,7 +118,24 @@ def moment(milliseconds: int) -> datetime:
 
 
 def _ranges(entry: Entry) -> list[Document]:
-    return [{"p": item.parameter, "lo": item.low, "hi": item.high} for item in entry.ranges]
+    return [_range(item) for item in entry.ranges]
+
+
+def _range(item: Range) -> Document:
+    fields: Document = {"p": item.parameter, "lo": bound(item.low), "hi": bound(item.high)}
+    if item.units:
+        fields["u"] = list(item.units)
+    return fields
+
+
+def bound(value: Bound) -> int | Decimal128:
+    """An end of a range as the database compares it."""
+    return value if isinstance(value, int) else Decimal128(value)
+
+
+def _bound(value: Any) -> Bound:
+    """The driver gives 64-bit numbers as a class of its own, and decimals too."""
+    return value.to_decimal() if isinstance(value, Decimal128) else int(value)
 
 
 def own_tokens(fields: Mapping[str, Any]) -> list[str]:
@@ -134,10 +153,14 @@ def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
         tokens = own_tokens(fields)
         patients = (fields["pt"],) if "pt" in fields else fields.get("pts", ())
     date = index.get("d")
-    # The driver gives 64-bit numbers as a class of its own.
     return Entry(
         tuple(tokens),
-        tuple([Range(item["p"], int(item["lo"]), int(item["hi"])) for item in index.get("rng", ())]),
+        tuple(
+            [
+                Range(item["p"], _bound(item["lo"]), _bound(item["hi"]), tuple(item.get("u", ())))
+                for item in index.get("rng", ())
+            ]
+        ),
         tuple(patients),
         None if date is None else int(date),
     )

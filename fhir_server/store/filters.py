@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.r4.compartments import single_patient_types
+from fhir_server.search.entry import Bound
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -31,7 +33,7 @@ from fhir_server.search.predicate import (
     Updated,
     WithId,
 )
-from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document
+from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document, bound
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -136,16 +138,20 @@ def between(field: str, start: datetime | None, end: datetime | None) -> Documen
     return {field: bounds} if bounds else {}
 
 
-def bounded(low: int | None, high: int | None) -> Document | None:
-    """The operators for low <= value <= high in 64 bits; None when no value can be."""
-    if (low is not None and low > INT64_MAX) or (high is not None and high < INT64_MIN):
+def bounded(low: Bound | None, high: Bound | None) -> Document | None:
+    """The operators for low <= value <= high in 64 bits or decimals; None when no value can be."""
+    if _is_beyond(low, INT64_MAX, 1) or _is_beyond(high, INT64_MIN, -1):
         return None
-    bounds = {}
-    if low is not None and low > INT64_MIN:
-        bounds["$gte"] = low
-    if high is not None and high < INT64_MAX:
-        bounds["$lte"] = high
+    bounds: Document = {}
+    if low is not None and (isinstance(low, Decimal) or low > INT64_MIN):
+        bounds["$gte"] = bound(low)
+    if high is not None and (isinstance(high, Decimal) or high < INT64_MAX):
+        bounds["$lte"] = bound(high)
     return bounds
+
+
+def _is_beyond(value: Bound | None, end: int, direction: int) -> bool:
+    return isinstance(value, int) and value * direction > end * direction
 
 
 def _in_range(wanted: InRange, field: str) -> Document:
@@ -159,14 +165,18 @@ def _in_range(wanted: InRange, field: str) -> Document:
         element["lo"] = lows
     if highs:
         element["hi"] = highs
+    if wanted.unit is not None:
+        if not _writable(wanted.unit):
+            return NOTHING
+        element["u"] = wanted.unit
     return {field: {"$elemMatch": element}}
 
 
-def _least(*bounds: int | None) -> int | None:
+def _least(*bounds: Bound | None) -> Bound | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _greatest(*bounds: int | None) -> int | None:
+def _greatest(*bounds: Bound | None) -> Bound | None:
     return max((bound for bound in bounds if bound is not None), default=None)
 
 

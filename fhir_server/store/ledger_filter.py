@@ -12,7 +12,7 @@ from typing import Final
 
 from audit.index import INDEXED, found_by
 from audit.projection import place_of
-from fhir_server.search.entry import escape
+from fhir_server.search.entry import Bound, escape
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -122,9 +122,9 @@ def _in_range(wanted: InRange) -> Document:
     return {"$and": [{"t": low} if low else {}, {"t": high} if high else {}]}
 
 
-def _ceiled(microseconds: int | None) -> int | None:
-    return None if microseconds is None else -(-microseconds // _MICROSECONDS)
+def _ceiled(microseconds: Bound | None) -> int | None:
+    return None if microseconds is None else -(-int(microseconds) // _MICROSECONDS)
 
 
-def _floored(microseconds: int | None) -> int | None:
-    return None if microseconds is None else microseconds // _MICROSECONDS
+def _floored(microseconds: Bound | None) -> int | None:
+    return None if microseconds is None else int(microseconds) // _MICROSECONDS
