@@ -57,10 +57,14 @@ def update(interaction: Update, prepared: Prepared, access: Access, fate: Fate) 
 
 
 def require_match(key: Key, current: Version | None, if_match: str | None) -> None:
-    """Raises VersionConflict unless `if_match` is absent or names the current version."""
+    """
+    Raises VersionConflict unless `if_match` is absent or names the current version.
+
+    A deletion is a version, too: who brings a resource back to life may name the one that they mean.
+    """
     if if_match is None:
         return
-    if current is None or current.deleted:
+    if current is None or (current.deleted and if_match == "*"):
         raise VersionConflict(f"If-Match names version {if_match}, {key} has no current version")
     if if_match not in ("*", str(current.number)):
         raise VersionConflict(f"If-Match names version {if_match}, {key} is at version {current.number}")
