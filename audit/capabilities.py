@@ -14,6 +14,9 @@ from typing import Final
 
 from audit.index import INDEXED, PLAIN
 
+WRITTEN_BY_THE_SERVER: Final = frozenset(("AuditEvent",))
+"""Types that nobody else may create, change or delete."""
+
 SEARCHABLE: Final = INDEXED | PLAIN | {"date", "_id", "_lastUpdated"}
 """The search parameters of AuditEvent that work."""
 

@@ -25,6 +25,7 @@ from consent.table import ConsentTable
 from fhir_server.api.face import face
 from fhir_server.api.fhir import Fhir
 from fhir_server.api.metrics import Metrics
+from fhir_server.api.registration import registered
 from fhir_server.api.request import Receive
 from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
@@ -160,7 +161,9 @@ async def _services(settings: Settings, store: Store) -> Services:
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
-    services = Services(settings, store, tokens, Consents(table, store), utc_now, new_id, now)
+    services = Services(
+        settings, store, tokens, Consents(table, store), utc_now, new_id, now, registered(settings)
+    )
     await services.consents.current()
     return services
 

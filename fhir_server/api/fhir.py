@@ -20,14 +20,15 @@ from urllib.parse import quote
 import structlog
 
 from audit.record import Record
+from fhir_server.api.binary import downloaded, is_download
 from fhir_server.api.flood import Flood
+from fhir_server.api.metadata import Metadata
 from fhir_server.api.metrics import METHODS, Metrics
 from fhir_server.api.presentation import PLAIN, Wanted, presented
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
 from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
-from fhir_server.interactions.answers import Answer, Document
-from fhir_server.interactions.capabilities import capability_statement
+from fhir_server.interactions.answers import Answer
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
@@ -58,7 +59,7 @@ class Fhir:
         self._metrics = metrics
         self._base_path = base_path
         self._flood = Flood(services.settings.refusals_per_second_max)
-        self._statements: dict[tuple[Wanted, Shape, bool], Response] = {}
+        self._metadata = Metadata(services)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
@@ -91,11 +92,14 @@ class Fhir:
                 return await self._public(path, request)
             caller = self._authenticate(request)
             route, steps = find(request.method, path)
-            wanted = request.wanted
+            by_content = is_download(request, steps)
+            wanted = wanted if by_content else request.wanted
             interaction = await route.build(request, steps)
-            wanted = request.wanted
+            wanted = wanted if by_content else request.wanted
             shape = _shape_of_written(interaction, request)
             answer: Answer = await perform(interaction, caller, contact, self._services)
+            if by_content and (content := await downloaded(answer, request)) is not None:
+                return content
             response = render(answer, settings.base_url, request.prefer.get("return"), shape)
             return await presented(response, wanted, request.method)
         except FhirError as refusal:
@@ -132,24 +136,8 @@ class Fhir:
             return Response(200, [], to_text(smart_configuration()), b"application/json")
         if path and headers:
             return Response(204, headers, b"")
-        return replace(await self._capabilities(request), headers=headers)
-
-    async def _capabilities(self, request: Request) -> Response:
-        """
-        The CapabilityStatement, made once in each of its forms: anybody may ask, as often as they like.
-
-        So `_elements` is not heard here: its forms have no number.
-
-        https://hl7.org/fhir/R4/http.html#capabilities
-        """
-        shape = Shape(request.shape_of("CapabilityStatement", with_criteria=True).summary)
-        form = (request.wanted, shape, request.method == "HEAD")
-        if form not in self._statements:
-            services = self._services
-            statement = Document(capability_statement(services.settings.base_url, services.started))
-            response = render(statement, services.settings.base_url, None, shape)
-            self._statements[form] = await presented(response, request.wanted, request.method)
-        return self._statements[form]
+        told = await self._metadata.answered(request)
+        return replace(told, headers=[*told.headers, *headers])
 
     def _authenticate(self, request: Request) -> Caller:
         scheme, _, token = (request.header("authorization") or "").partition(" ")

@@ -41,10 +41,11 @@ _ONCE: Final = frozenset(
 )
 
 
-_PATCHES: Final[Mapping[str, PatchKind]] = {
+PATCHES: Final[Mapping[str, PatchKind]] = {
     "application/json-patch+json": "json",
     "application/xml-patch+xml": "xml",
 }
+"""Media types of a patch; one that is a resource is FHIRPath Patch."""
 
 
 class Request:
@@ -136,6 +137,10 @@ class Request:
         general = [pair for pair in self.parameters if not with_criteria or pair[0] in GENERAL_PARAMETERS]
         return shape_of_one(general, resource_type, lenient=self.handling == "lenient")
 
+    async def body(self) -> bytes:
+        """The body as it came, unpacked."""
+        return await self._body()
+
     async def content(self) -> Content:
         """The resource in the body of a write: the text of JSON, or what XML says."""
         format = given(self.header("content-type"))
@@ -144,10 +149,19 @@ class Request:
             return body
         return from_xml(body) if len(body) <= AT_ONCE_BYTES_MAX else await asyncio.to_thread(from_xml, body)
 
+    async def content_if_any(self) -> Content | None:
+        """As `content`; None where there is no body."""
+        return None if not self._has_body() else await self.content()
+
+    def _has_body(self) -> bool:
+        return (
+            self.header("content-length") not in (None, "0") or self.header("transfer-encoding") is not None
+        )
+
     async def patch(self) -> tuple[PatchKind, Content]:
         """The body of a patch, and its kind. Raises WrongMediaType for anything else."""
         sent = kind(self.header("content-type"))
-        patching = _PATCHES.get(sent)
+        patching = PATCHES.get(sent)
         if patching is not None:
             return patching, await self._body()
         return "fhirpath", await self.content()

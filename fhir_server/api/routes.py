@@ -9,13 +9,16 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+from fhir_server.api.binary import uploaded
 from fhir_server.api.request import Request
 from fhir_server.interactions.prepare import parsed
+from fhir_server.interactions.registered import SystemInteraction, TypeInteraction
+from fhir_server.operations import OPERATIONS, Level, Registered
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
@@ -23,11 +26,13 @@ from fhir_server.r4.interaction import (
     ConditionalDelete,
     ConditionalPatch,
     ConditionalUpdate,
+    Content,
     Create,
     Criteria,
     Delete,
     History,
     Interaction,
+    Operation,
     Patch,
     Read,
     Search,
@@ -42,11 +47,18 @@ Build = Callable[[Request, tuple[str, ...]], Awaitable[Interaction]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`template` is relative to the base; `{...}` stands for one step of the path."""
+    """
+    `template` is relative to the base; `{...}` stands for one step of the path.
+
+    `serves` are FHIR's codes of the interactions that are here; `conditional` says that there may
+    be criteria beside them, in the query or in a header.
+    """
 
     method: str
     template: str
     build: Build
+    serves: tuple[TypeInteraction | SystemInteraction, ...]
+    conditional: bool = False
 
 
 async def _read(request: Request, steps: tuple[str, ...]) -> Interaction:
@@ -62,14 +74,22 @@ async def _vread(request: Request, steps: tuple[str, ...]) -> Interaction:
 async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
     resource_type, sought = _type(steps), request.if_none_exist
     criteria = None if sought is None else Criteria(resource_type, sought)
-    return Create(resource_type, await request.content(), criteria)
+    return Create(resource_type, await _content(request, resource_type), criteria)
 
 
 async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
     if_none_match = request.if_none_match
     if if_none_match not in (None, "*"):
         raise Unsupported("If-None-Match of an update can only be *")
-    return Update(_key(steps), await request.content(), request.if_match, if_none_match == "*")
+    key = _key(steps)
+    content = await _content(request, key.type, key.id)
+    return Update(key, content, request.if_match, if_none_match == "*")
+
+
+async def _content(request: Request, resource_type: str, id: str | None = None) -> Content:
+    if resource_type == "Binary":
+        return await uploaded(request, id)
+    return await request.content()
 
 
 async def _conditional_update(request: Request, steps: tuple[str, ...]) -> Interaction:
@@ -133,24 +153,48 @@ async def _bundle(request: Request, _steps: tuple[str, ...]) -> Interaction:
     raise Invalid("A Bundle of type `batch` or `transaction` was expected", "Bundle.type")
 
 
+def _operation(operation: Registered) -> Build:
+    async def build(request: Request, steps: tuple[str, ...]) -> Interaction:
+        address = steps[:-1]
+        type = _type(address) if address else None
+        id = _key(address).id if len(address) > 1 else None
+        parameters, if_match = request.parameters, request.if_match
+        content = await request.content_if_any() if request.method == "POST" else None
+        affects_state = operation.affects_state
+        return Operation(operation.name, type, id, content, parameters, if_match, affects_state)
+
+    return build
+
+
+_AT_LEVEL: Final[Mapping[Level, str]] = {"system": "", "type": "{type}/", "instance": "{type}/{id}/"}
+
+
+def _of_operations() -> Iterator[Route]:
+    for operation in OPERATIONS.values():
+        for level in operation.levels:
+            for method in ("POST",) if operation.affects_state else ("GET", "POST"):
+                yield Route(method, f"{_AT_LEVEL[level]}${operation.name}", _operation(operation), ())
+
+
 ROUTES: Final = (
-    Route("GET", "", _search),
-    Route("POST", "", _bundle),
-    Route("POST", "_search", _search_by_post),
-    Route("GET", "_history", _history),
-    Route("GET", "{type}", _search),
-    Route("POST", "{type}", _create),
-    Route("PUT", "{type}", _conditional_update),
-    Route("PATCH", "{type}", _conditional_patch),
-    Route("DELETE", "{type}", _conditional_delete),
-    Route("POST", "{type}/_search", _search_by_post),
-    Route("GET", "{type}/_history", _history),
-    Route("GET", "{type}/{id}", _read),
-    Route("PUT", "{type}/{id}", _update),
-    Route("PATCH", "{type}/{id}", _patch),
-    Route("DELETE", "{type}/{id}", _delete),
-    Route("GET", "{type}/{id}/_history", _history),
-    Route("GET", "{type}/{id}/_history/{vid}", _vread),
+    Route("GET", "", _search, ("search-system",)),
+    Route("POST", "", _bundle, ("transaction", "batch")),
+    Route("POST", "_search", _search_by_post, ("search-system",)),
+    Route("GET", "_history", _history, ("history-system",)),
+    Route("GET", "{type}", _search, ("search-type",)),
+    Route("POST", "{type}", _create, ("create",), conditional=True),
+    Route("PUT", "{type}", _conditional_update, ("update",), conditional=True),
+    Route("PATCH", "{type}", _conditional_patch, ("patch",), conditional=True),
+    Route("DELETE", "{type}", _conditional_delete, ("delete",), conditional=True),
+    Route("POST", "{type}/_search", _search_by_post, ("search-type",)),
+    Route("GET", "{type}/_history", _history, ("history-type",)),
+    Route("GET", "{type}/{id}", _read, ("read",), conditional=True),
+    Route("PUT", "{type}/{id}", _update, ("update",)),
+    Route("PATCH", "{type}/{id}", _patch, ("patch",)),
+    Route("DELETE", "{type}/{id}", _delete, ("delete",)),
+    Route("GET", "{type}/{id}/_history", _history, ("history-instance",)),
+    Route("GET", "{type}/{id}/_history/{vid}", _vread, ("vread",)),
+    *_of_operations(),
 )
 
 DISCOVERY: Final = ".well-known/smart-configuration"
@@ -187,6 +231,8 @@ def _at(path: str) -> tuple[tuple[str, ...], Mapping[str, Route]]:
     steps = tuple(unquote(step) for step in path.split("/")) if path else ()
     routes = _BY_SHAPE.get(tuple(step if step[:1] in ("_", "$") else "{}" for step in steps))
     if routes is None:
+        if steps and steps[-1].startswith("$"):
+            raise NotFound(f"There is no operation `{steps[-1][:64]}` at this address")
         raise NotFound("There is nothing at this address")
     return steps, routes
 

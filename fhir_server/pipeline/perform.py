@@ -16,7 +16,7 @@ import structlog
 
 from audit.record import Record
 from fhir_server.interactions.answers import Answer, Document, NotModified
-from fhir_server.interactions.capabilities import capability_statement
+from fhir_server.interactions.capabilities import capabilities
 from fhir_server.pipeline.bundling import run_batch, run_transaction
 from fhir_server.pipeline.conditional import run_conditional
 from fhir_server.pipeline.patching import run_patch
@@ -58,7 +58,8 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
     Raises FhirError when it is refused, that too recorded.
     """
     if isinstance(interaction, Capabilities):
-        return Document(capability_statement(services.settings.base_url, services.started))
+        base_url = services.settings.base_url
+        return Document(capabilities(interaction, services.registered, base_url, services.started))
     started = time.perf_counter()
     trail = Trail(interaction, caller, contact)
     try:

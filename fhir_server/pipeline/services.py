@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from fhir_server.interactions.registered import Registered
 from fhir_server.pipeline.consents import Consents
 from fhir_server.settings import Settings
 from fhir_server.smart.tokens import Tokens
@@ -16,7 +17,7 @@ from fhir_server.store.store import Store
 class Services:
     """
     `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess;
-    `started` is when this process began to serve.
+    `started` is when this process began to serve, `registered` what it serves.
     """
 
     settings: Settings
@@ -26,3 +27,4 @@ class Services:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     started: datetime
+    registered: Registered

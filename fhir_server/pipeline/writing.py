@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from audit.capabilities import WRITTEN_BY_THE_SERVER
 from audit.record import Record
 from fhir_server.interactions.access import Access
 from fhir_server.interactions.answers import Answer, Removed, Written
@@ -110,8 +111,8 @@ def admit_write(interaction: Writing, caller: Caller, services: Services) -> Acc
             resource_type, permission = key.type, "u"
         case Delete(key=key):
             resource_type, permission = key.type, "d"
-    if resource_type == "AuditEvent":
-        raise MethodNotAllowed("AuditEvents are written by the server alone")
+    if resource_type in WRITTEN_BY_THE_SERVER:
+        raise MethodNotAllowed(f"{resource_type}s are written by the server alone")
     return admit(caller, resource_type, permission, services.clock(), services)
 
 

@@ -154,9 +154,16 @@ class Transaction:
     content: Content
 
 
+CapabilityMode = Literal["full", "normative", "terminology"]
+"""https://hl7.org/fhir/R4/http.html#capabilities"""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """GET metadata."""
+    """GET metadata?mode=..."""
+
+    mode: CapabilityMode = "full"
+    shape: Shape = WHOLE
 
 
 Interaction = (

@@ -1,0 +1,67 @@
+"""
+GET metadata: anybody may ask, as often as they like, so each of its forms is made once.
+
+`_elements` makes more forms than can be kept: those asked for last are. The ETag is the same in
+each process, though each began at its own time; so a client that has the statement is told so.
+
+https://hl7.org/fhir/R4/http.html#capabilities
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import sha256
+from typing import Final
+
+from fhir_server.api.presentation import Wanted, presented
+from fhir_server.api.request import Request
+from fhir_server.api.response import Response
+from fhir_server.interactions.capabilities import capabilities, capabilities_from
+from fhir_server.pipeline.services import Services
+from fhir_server.r4.interaction import Capabilities
+from fhir_server.r4.resource import Resource, to_text
+
+FORMS_MAX: Final = 64
+"""Of up to half a megabyte each, most of them far smaller."""
+
+_Form = tuple[Capabilities, Wanted, bool]
+
+
+class Metadata:
+    """What this server does, as it is asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._forms: OrderedDict[_Form, Response] = OrderedDict()
+
+    async def answered(self, request: Request) -> Response:
+        """Raises Invalid for what cannot be asked for, NotAcceptable for a format that is none of ours."""
+        asked = capabilities_from(request.parameters, lenient=request.handling == "lenient")
+        form = (asked, request.wanted, request.method == "HEAD")
+        if form not in self._forms:
+            self._forms[form] = await self._made(asked, request.wanted, request.method)
+        self._forms.move_to_end(form)
+        if len(self._forms) > FORMS_MAX:
+            self._forms.popitem(last=False)
+        told = self._forms[form]
+        if request.if_none_match in (_tag(told), "*") and request.method in ("GET", "HEAD"):
+            return Response(304, told.headers, b"")
+        return told
+
+    async def _made(self, asked: Capabilities, wanted: Wanted, method: str) -> Response:
+        services = self._services
+        told = capabilities(asked, services.registered, services.settings.base_url, services.started)
+        response = Response(200, [(b"etag", _etag(told, wanted))], to_text(told))
+        return await presented(response, wanted, method)
+
+
+def _etag(told: Resource, wanted: Wanted) -> bytes:
+    """Weak: what differs in the time of a process's start alone is the same to a client."""
+    timeless = {name: value for name, value in told.items() if name != "date"}
+    form = f"{wanted.format.value} {wanted.pretty}".encode()
+    return b'W/"%s"' % sha256(form + to_text(timeless)).hexdigest()[:32].encode()
+
+
+def _tag(response: Response) -> str:
+    """The ETag as Request reads it: without what makes it weak."""
+    return response.headers[0][1].decode()[3:-1]
