@@ -29,8 +29,10 @@ from fhir_server.api.registration import registered
 from fhir_server.api.request import Receive
 from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
+from fhir_server.interactions.submission import Rules
 from fhir_server.pipeline.consents import Consents
 from fhir_server.pipeline.services import Services
+from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings
@@ -123,7 +125,9 @@ class Application:
         self._store = store
         self._open.push_async_callback(store.close)
         await store.state.put(*SERVED, {"base_url": settings.base_url})
-        services = await _services(settings, store)
+        preparing = _preparing(settings)
+        self._open.push_async_callback(preparing.close)
+        services = await _services(settings, store, preparing)
         fhir = Fhir(services, self._metrics, self._base_path)
         counting = asyncio.create_task(fhir.count_refusals())
         self._open.callback(counting.cancel)
@@ -156,16 +160,30 @@ class Application:
         return {}
 
 
-async def _services(settings: Settings, store: Store) -> Services:
+async def _services(settings: Settings, store: Store, preparing: Preparing) -> Services:
     now = utc_now()
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
+    consents = Consents(table, store)
     services = Services(
-        settings, store, tokens, Consents(table, store), utc_now, new_id, now, registered(settings)
+        settings, store, tokens, consents, preparing, utc_now, new_id, now, registered(settings)
     )
     await services.consents.current()
     return services
+
+
+def _preparing(settings: Settings) -> Preparing:
+    rules = Rules(settings.base_url, settings.resource_bytes_max, settings.bundle_entries_max)
+    return Preparing(
+        rules,
+        PreparingLimits(
+            inline_bytes_max=settings.bundle_inline_bytes_max,
+            bundles_max=settings.bundles_large_max,
+            waiting_bytes_max=settings.bundles_waiting_bytes_max,
+            memory_bytes_max=settings.bundle_memory_bytes_max,
+        ),
+    )
 
 
 def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:

@@ -71,6 +71,20 @@ class Settings(BaseSettings):
         8 << 20, gt=0, le=14 << 20, description="The largest resource, as JSON text."
     )
     bundle_entries_max: int = Field(25_000, gt=0, description="Entries in a batch or transaction.")
+    bundle_inline_bytes_max: int = Field(
+        512 << 10,
+        gt=0,
+        description="A larger batch or transaction is large: it is prepared in another process.",
+    )
+    bundle_memory_bytes_max: int = Field(
+        1 << 30, gt=1 << 28, description="Memory of a process that prepares large Bundles."
+    )
+    bundles_large_max: int = Field(
+        2, gt=0, description="Large Bundles in work at once, per process; others wait."
+    )
+    bundles_waiting_bytes_max: int = Field(
+        256 << 20, gt=0, description="Large Bundles that wait, together, per process; one more is refused."
+    )
     conditional_delete_max: int = Field(
         1, gt=0, le=1_000, description="Resources that one conditional delete may delete; more is refused."
     )

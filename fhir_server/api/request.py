@@ -137,14 +137,18 @@ class Request:
         general = [pair for pair in self.parameters if not with_criteria or pair[0] in GENERAL_PARAMETERS]
         return shape_of_one(general, resource_type, lenient=self.handling == "lenient")
 
+    async def text(self) -> tuple[bytes, Format]:
+        """The body of a write as it came, and what it is written in."""
+        format = given(self.header("content-type"))
+        return await self._body(), format
+
     async def body(self) -> bytes:
         """The body as it came, unpacked."""
         return await self._body()
 
     async def content(self) -> Content:
         """The resource in the body of a write: the text of JSON, or what XML says."""
-        format = given(self.header("content-type"))
-        body = await self._body()
+        body, format = await self.text()
         if format is Format.JSON:
             return body
         return from_xml(body) if len(body) <= AT_ONCE_BYTES_MAX else await asyncio.to_thread(from_xml, body)

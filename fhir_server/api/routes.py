@@ -16,13 +16,11 @@ from urllib.parse import unquote
 
 from fhir_server.api.binary import uploaded
 from fhir_server.api.request import Request
-from fhir_server.interactions.prepare import parsed
 from fhir_server.interactions.registered import SystemInteraction, TypeInteraction
 from fhir_server.operations import OPERATIONS, Level, Registered
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Invalid, MethodNotAllowed, NotFound, Unsupported
+from fhir_server.r4.errors import MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
-    Batch,
     ConditionalDelete,
     ConditionalPatch,
     ConditionalUpdate,
@@ -36,7 +34,7 @@ from fhir_server.r4.interaction import (
     Patch,
     Read,
     Search,
-    Transaction,
+    Submission,
     Update,
     Vread,
 )
@@ -144,13 +142,7 @@ async def _history(request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _bundle(request: Request, _steps: tuple[str, ...]) -> Interaction:
-    bundle = parsed(await request.content())
-    match bundle.get("resourceType"), bundle.get("type"):
-        case "Bundle", "batch":
-            return Batch(bundle)
-        case "Bundle", "transaction":
-            return Transaction(bundle)
-    raise Invalid("A Bundle of type `batch` or `transaction` was expected", "Bundle.type")
+    return Submission(*await request.text())
 
 
 def _operation(operation: Registered) -> Build:

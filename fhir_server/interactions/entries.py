@@ -12,13 +12,16 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
+
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import FhirError, Invalid, Issue, TooCostly, Unprocessable, Unsupported
+from fhir_server.r4.errors import FhirError, Invalid, Issue, Unprocessable, Unsupported
 from fhir_server.r4.interaction import (
     Capabilities,
     Create,
     Delete,
     History,
+    InBundle,
     Interaction,
     Read,
     Search,
@@ -29,13 +32,28 @@ from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import shape_of_one
 from fhir_server.r4.validation import validate
 
+Request = dict[str, str]
+
 ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """
+    What one entry says around its resource.
+
+    `request` has the members of Bundle.entry.request that name an interaction, None when there is
+    no request. `resource_type` is None without a resource, empty when the resource does not say.
+    """
+
+    full_url: str | None
+    request: Request | None
+    resource_type: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Entry number `index` of the Bundle, and what it asks for."""
+    """Entry number `index` of the Bundle, and what it asks for; its resource stays in the Bundle."""
 
     index: int
     full_url: str | None
@@ -46,27 +64,48 @@ class Entry:
         return f"Bundle.entry[{self.index}]"
 
 
-def entries_of(bundle: Resource, kind: str, base_url: str, *, entries_max: int) -> list[Entry]:
-    """
-    What the entries of `bundle` ask for, in its own order.
+def asked(entry: Any) -> Asked:
+    """What `entry` says, as far as it is an entry at all: `require_envelope` judges that."""
+    if not isinstance(entry, dict):
+        return Asked(None, None, None)
+    request, resource, full_url = entry.get("request"), entry.get("resource"), entry.get("fullUrl")
+    return Asked(
+        full_url if isinstance(full_url, str) else None,
+        {name: value for name, value in request.items() if name in _REQUEST and isinstance(value, str)}
+        if isinstance(request, dict)
+        else None,
+        str(resource.get("resourceType", "")) if isinstance(resource, dict) else None,
+    )
 
-    Raises TooCostly beyond `entries_max`, Unprocessable or Invalid naming the entry.
+
+def without_resource(entry: Any) -> Any:
+    """The entry around a resource that breaks no rule."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
+        return entry
+    return {**entry, "resource": {"resourceType": "Parameters"}}
+
+
+def require_envelope(envelope: Resource) -> None:
     """
-    listed = bundle.get("entry") or []
-    if isinstance(listed, list) and len(listed) > entries_max:
-        raise TooCostly(f"The Bundle has {len(listed)} entries, the limit is {entries_max}", "Bundle.entry")
-    _require_envelope(bundle, kind)
-    found = []
-    for index, entry in enumerate(listed):
-        try:
-            found.append(Entry(index, entry.get("fullUrl"), _interaction(entry, base_url)))
-        except FhirError as refusal:
-            raise within(refusal, index) from refusal
-    return found
+    A Bundle must be right around its resources; those are judged one by one later.
+
+    Raises Unprocessable with each broken rule.
+    """
+    issues = [issue for issue in validate(envelope) if issue.severity in ("error", "fatal")]
+    if issues:
+        raise Unprocessable("The Bundle breaks rules of FHIR R4", issues=issues)
+
+
+def entry_of(index: int, asked: Asked, base_url: str) -> Entry:
+    """The entry at `index`, which says `asked`. Raises Invalid or Unsupported naming the entry."""
+    try:
+        return Entry(index, asked.full_url, _interaction(index, asked, base_url))
+    except FhirError as refusal:
+        raise within(refusal, index) from refusal
 
 
 def within(refusal: FhirError, index: int) -> FhirError:
-    """The same refusal, its expressions those of the Bundle it happened in."""
+    """The same refusal, its expressions those of the Bundle that its entry is in; to be asked once."""
     inside = f"Bundle.entry[{index}]"
     issues = [
         Issue(issue.severity, issue.code, issue.diagnostics, _inside(inside, issue.expression))
@@ -79,42 +118,20 @@ def _inside(inside: str, expressions: tuple[str, ...]) -> tuple[str, ...]:
     if not expressions:
         return (inside,)
     return tuple(
-        expression
-        if expression.startswith("Bundle.entry[")
-        else f"{inside}.{expression}"
+        f"{inside}.{expression}"
         if expression.startswith(("request", "fullUrl"))
         else f"{inside}.resource" + ("." + rest if (rest := expression.partition(".")[2]) else "")
         for expression in expressions
     )
 
 
-def _require_envelope(bundle: Resource, kind: str) -> None:
-    """The Bundle must be right around its resources; those are judged one by one later."""
-    if bundle.get("type") != kind:
-        raise Invalid(f"A Bundle of type `{kind}` was expected", "Bundle.type")
-    listed = bundle.get("entry")
-    envelope = dict(bundle)
-    if isinstance(listed, list):
-        envelope["entry"] = [_without_resource(entry) for entry in listed]
-    issues = [issue for issue in validate(envelope) if issue.severity in ("error", "fatal")]
-    if issues:
-        raise Unprocessable("The Bundle breaks rules of FHIR R4", issues=issues)
-
-
-def _without_resource(entry: Any) -> Any:
-    """The entry around a resource that breaks no rule."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-        return entry
-    return {**entry, "resource": {"resourceType": "Parameters"}}
-
-
-def _interaction(entry: Resource, base_url: str) -> Interaction:
-    request = entry.get("request")
-    if not isinstance(request, dict):
+def _interaction(index: int, asked: Asked, base_url: str) -> Interaction:
+    request = asked.request
+    if request is None:
         raise Invalid("The entry has no request", "request")
     if "ifNoneExist" in request:
         raise Unsupported("Conditional create is not supported", "request.ifNoneExist")
-    path, _, query = _relative(str(request["url"]), base_url).partition("?")
+    path, _, query = _relative(request["url"], base_url).partition("?")
     steps = [unquote(step) for step in path.split("/") if step]
     method = request["method"]
     if method == "GET":
@@ -124,15 +141,15 @@ def _interaction(entry: Resource, base_url: str) -> Interaction:
     if query:
         raise Unsupported("Conditional update and delete are not supported", "request.url")
     if method == "POST" and len(steps) == 1:
-        return Create(_type(steps[0]), _resource(entry))
+        return Create(_type(steps[0]), _content(index, asked))
     if method == "PUT" and len(steps) == 2:
-        return Update(_key(steps), _resource(entry), _if_match(request), _if_absent(request))
+        return Update(_key(steps), _content(index, asked), _if_match(request), _if_absent(request))
     if method == "DELETE" and len(steps) == 2:
         return Delete(_key(steps), _if_match(request))
     raise Invalid("The address is not one for this method", "request.url")
 
 
-def _get(steps: list[str], query: str, request: Resource) -> Interaction:
+def _get(steps: list[str], query: str, request: Request) -> Interaction:
     parameters = tuple(parse_qsl(query, keep_blank_values=True))
     match steps:
         case ["metadata"]:
@@ -172,18 +189,17 @@ def _key(steps: list[str]) -> Key:
     return Key(_type(steps[0]), steps[1])
 
 
-def _resource(entry: Resource) -> Resource:
-    resource = entry.get("resource")
-    if not isinstance(resource, dict):
+def _content(index: int, asked: Asked) -> InBundle:
+    if asked.resource_type is None:
         raise Invalid("The entry has no resource", "resource")
-    return resource
+    return InBundle(index)
 
 
-def _if_match(request: Resource) -> str | None:
+def _if_match(request: Request) -> str | None:
     return _etag(request, "ifMatch")
 
 
-def _if_absent(request: Resource) -> bool:
+def _if_absent(request: Request) -> bool:
     """A PUT that writes only what is new."""
     if "ifNoneMatch" not in request:
         return False
@@ -192,19 +208,22 @@ def _if_absent(request: Resource) -> bool:
     return True
 
 
-def _etag(request: Resource, name: str) -> str | None:
+def _etag(request: Request, name: str) -> str | None:
     if name not in request:
         return None
-    match = ETAG.fullmatch(str(request[name]))
+    match = ETAG.fullmatch(request[name])
     if match is None:
         raise Invalid(f'`{name}` is not an ETag such as W/"1"', f"request.{name}")
     return match[1]
 
 
-def _since(request: Resource) -> datetime | None:
+def _since(request: Request) -> datetime | None:
     stated = request.get("ifModifiedSince")
     try:
-        return None if stated is None else datetime.fromisoformat(str(stated))
+        return None if stated is None else datetime.fromisoformat(stated)
     except ValueError as error:
         # A leap second is an instant of FHIR's and no time of Python's.
         raise Invalid("`ifModifiedSince` is not a time that there was", "request.ifModifiedSince") from error
+
+
+_REQUEST: Final = frozenset({"method", "url", "ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"})

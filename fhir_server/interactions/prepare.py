@@ -11,14 +11,14 @@ https://hl7.org/fhir/R4/resource.html#Meta
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import structs
 
 from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable
-from fhir_server.r4.interaction import Content
+from fhir_server.r4.interaction import Content, InBundle
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
 from fhir_server.r4.validation import validate
 from fhir_server.search.entry import Entry
@@ -30,14 +30,17 @@ Parts = tuple[bytes, bytes, bytes]
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A resource ready to be written; `parts` joined by version number and instant is its text."""
+class Prepared(msgspec.Struct, frozen=True, array_like=True):
+    """
+    A resource ready to be written; `parts` joined by version number and instant is its text.
+
+    It belongs where what it `follows` belongs: the targets of a Provenance, a Binary's context.
+    """
 
     key: Key
-    resource: Resource
     parts: Parts
     entry: Entry
+    follows: tuple[str, ...] = ()
 
     def proposed(self) -> Version:
         """The version it would become, for judging whether it may."""
@@ -48,12 +51,19 @@ class Prepared:
         if not patients:
             return self
         together = tuple(dict.fromkeys((*self.entry.patients, *patients)))
-        return replace(self, entry=structs.replace(self.entry, patients=together))
+        return structs.replace(self, entry=structs.replace(self.entry, patients=together))
 
 
 def parsed(content: Content) -> Resource:
     """The resource of a request. Raises Invalid when its text is no JSON object."""
+    assert not isinstance(content, InBundle), "the Bundle prepares what it holds"
     return from_text(content) if isinstance(content, bytes) else content
+
+
+def require_id(resource: Resource, key: Key) -> None:
+    """The body of an update must carry the id it is put under. Raises Invalid."""
+    if resource.get("id") != key.id:
+        raise Invalid("The id in the body is not the id in the address", f"{key.type}.id")
 
 
 def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: int) -> Prepared:
@@ -72,8 +82,20 @@ def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: 
     size = sum(map(len, parts))
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
-    prepared = Prepared(key, resource, parts, extract(resource, key, base_url=base_url))
+    entry = extract(resource, key, base_url=base_url)
+    prepared = Prepared(key, parts, entry, tuple(_followed(resource)))
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
+
+
+def _followed(resource: Resource) -> list[str]:
+    match resource["resourceType"]:
+        case "Provenance":
+            listed = resource.get("target", ())
+        case "Binary":
+            listed = [resource.get("securityContext", {})]
+        case _:
+            return []
+    return [target["reference"] for target in listed if "reference" in target]
 
 
 def _patients_within(container: Resource, base_url: str) -> Iterator[str]:

@@ -17,7 +17,8 @@ import structlog
 from audit.record import Record
 from fhir_server.interactions.answers import Answer, Document, NotModified
 from fhir_server.interactions.capabilities import capabilities
-from fhir_server.pipeline.bundling import run_batch, run_transaction
+from fhir_server.interactions.submission import Ready, Refused
+from fhir_server.pipeline.bundling import run_submission
 from fhir_server.pipeline.conditional import run_conditional
 from fhir_server.pipeline.patching import run_patch
 from fhir_server.pipeline.querying import run_history, run_search
@@ -27,7 +28,6 @@ from fhir_server.pipeline.trail import WRITES, Trail
 from fhir_server.pipeline.writing import run_write
 from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.r4.interaction import (
-    Batch,
     Capabilities,
     ConditionalDelete,
     ConditionalPatch,
@@ -40,22 +40,30 @@ from fhir_server.r4.interaction import (
     Patch,
     Read,
     Search,
-    Transaction,
+    Submission,
     Update,
     Vread,
 )
 from fhir_server.smart.caller import Caller, Contact
 
-_RECORDED_WITH_THE_WRITE: Final = (*WRITES, Transaction)
+_RECORDED_BY_ITSELF: Final = (*WRITES, Submission)
+"""A write's record commits with it; so does a transaction's, and what a Bundle is shows when it is read."""
 
 log = structlog.get_logger()
 
 
-async def perform(interaction: Interaction, caller: Caller, contact: Contact, services: Services) -> Answer:
+async def perform(
+    interaction: Interaction,
+    caller: Caller,
+    contact: Contact,
+    services: Services,
+    *,
+    content: Ready | Refused | None = None,
+) -> Answer:
     """
     What `interaction` answers to `caller`, its record durable.
 
-    Raises FhirError when it is refused, that too recorded.
+    `content` is what a batch has prepared of it. Raises FhirError when it is refused, that too recorded.
     """
     if isinstance(interaction, Capabilities):
         base_url = services.settings.base_url
@@ -64,8 +72,8 @@ async def perform(interaction: Interaction, caller: Caller, contact: Contact, se
     trail = Trail(interaction, caller, contact)
     try:
         async with asyncio.timeout(services.settings.request_seconds_max):
-            answer = await _run(interaction, caller, contact, services, trail)
-        if not isinstance(interaction, _RECORDED_WITH_THE_WRITE):
+            answer = await _run(interaction, caller, contact, services, trail, content)
+        if not isinstance(interaction, _RECORDED_BY_ITSELF):
             status = 304 if isinstance(answer, NotModified) else 200
             await services.store.append(trail.succeeded(status, services.clock()))
     except FhirError as refusal:
@@ -99,7 +107,12 @@ async def record_refusal(refusal: FhirError, record: Record, services: Services)
 
 
 async def _run(
-    interaction: Interaction, caller: Caller, contact: Contact, services: Services, trail: Trail
+    interaction: Interaction,
+    caller: Caller,
+    contact: Contact,
+    services: Services,
+    trail: Trail,
+    content: Ready | Refused | None,
 ) -> Answer:
     match interaction:
         case Read():
@@ -115,12 +128,10 @@ async def _run(
         ):
             return await run_conditional(interaction, caller, services, trail)
         case Create() | Update() | Delete():
-            return await run_write(interaction, caller, services, trail)
+            return await run_write(interaction, caller, services, trail, content)
         case Patch():
             return await run_patch(interaction, caller, services, trail)
-        case Batch():
-            return await run_batch(interaction, caller, contact, services, perform)
-        case Transaction():
-            return await run_transaction(interaction, caller, contact, services, trail, perform)
+        case Submission():
+            return await run_submission(interaction, caller, contact, services, trail, perform)
         case Capabilities():
             raise AssertionError("capabilities are public and answered above")

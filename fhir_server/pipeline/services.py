@@ -8,6 +8,7 @@ from datetime import datetime
 
 from fhir_server.interactions.registered import Registered
 from fhir_server.pipeline.consents import Consents
+from fhir_server.preparing.preparing import Preparing
 from fhir_server.settings import Settings
 from fhir_server.smart.tokens import Tokens
 from fhir_server.store.store import Store
@@ -24,6 +25,7 @@ class Services:
     store: Store
     tokens: Tokens
     consents: Consents
+    preparing: Preparing
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     started: datetime

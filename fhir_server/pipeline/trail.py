@@ -25,6 +25,7 @@ from fhir_server.r4.interaction import (
     Patch,
     Read,
     Search,
+    Submission,
     Update,
     Vread,
 )
@@ -65,6 +66,10 @@ class Trail:
     def patients(self) -> tuple[str, ...]:
         """The patients concerned, as far as is known."""
         return tuple(self._patients)
+
+    def turns_out_to_be(self, name: str) -> None:
+        """What a submitted Bundle is, is known when it has been read."""
+        self.name = name
 
     def touches(self, patients: Iterable[str]) -> None:
         """These patients are concerned, whatever the outcome."""
@@ -131,6 +136,8 @@ def name_of(interaction: Interaction) -> str:
         case History():
             level = "system" if interaction.type is None else "type" if interaction.id is None else "instance"
             return f"history-{level}"
+        case Submission():
+            return "request"
         case ConditionalUpdate():
             return "update"
         case ConditionalDelete():

@@ -19,12 +19,13 @@ from fhir_server.interactions.answers import Answer, Removed, Written
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entries import within
-from fhir_server.interactions.prepare import Prepared, parsed, prepare
+from fhir_server.interactions.prepare import Prepared, parsed, prepare, require_id
+from fhir_server.interactions.submission import Ready, Refused
 from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
-from fhir_server.r4.errors import FhirError, Forbidden, Invalid, MethodNotAllowed
+from fhir_server.r4.errors import FhirError, Forbidden, MethodNotAllowed
 from fhir_server.r4.interaction import Create, Delete, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
@@ -69,10 +70,23 @@ class Planned:
         return self.trail.succeeded(status, now)
 
 
-async def run_write(interaction: Writing, caller: Caller, services: Services, trail: Trail) -> Answer:
+async def run_write(
+    interaction: Writing,
+    caller: Caller,
+    services: Services,
+    trail: Trail,
+    content: Ready | Refused | None = None,
+) -> Answer:
+    """`content` is what has been made of the interaction's own already, in a batch."""
     access = admit_write(interaction, caller, services)
     await services.consents.current()
-    prepared = prepare_write(interaction, key_for(interaction, services), services)
+    match content:
+        case None:
+            prepared = prepare_write(interaction, key_for(interaction, services), services)
+        case Ready(prepared=ready):
+            prepared = ready
+        case Refused():
+            raise content.refusal()
     if prepared is not None:
         prepared = await with_targets_patients(prepared, {}, access, trail, services)
     return await committed(plan(interaction, prepared, access, trail), services)
@@ -134,8 +148,8 @@ def prepare_resource(
     resource: Resource, interaction: Create | Update, key: Key, services: Services
 ) -> Prepared:
     """As `prepare`; an update's body must carry the id it is put under."""
-    if isinstance(interaction, Update) and resource.get("id") != key.id:
-        raise Invalid("The id in the body is not the id in the address", f"{key.type}.id")
+    if isinstance(interaction, Update):
+        require_id(resource, key)
     settings = services.settings
     return prepare(resource, key, base_url=settings.base_url, resource_bytes_max=settings.resource_bytes_max)
 
@@ -184,7 +198,7 @@ async def with_targets_patients(
     they cannot see: hidden and absent are refused alike. A system may write before what it is
     about arrives.
     """
-    references = [_local(text, services.settings.base_url) for text in _followed(prepared.resource)]
+    references = [_local(text, services.settings.base_url) for text in prepared.follows]
     if not references:
         return prepared
     elsewhere = [key for text in references if text not in together and (key := _key(text)) is not None]
@@ -204,17 +218,6 @@ def _require_all_seen(
 ) -> None:
     if not all(key in stored and access.sees(stored[key]) for key in keys):
         raise Forbidden(f"This {resource_type} is about something that the caller cannot see")
-
-
-def _followed(resource: Resource) -> list[str]:
-    match resource["resourceType"]:
-        case "Provenance":
-            listed = resource.get("target", ())
-        case "Binary":
-            listed = [resource.get("securityContext", {})]
-        case _:
-            return []
-    return [target["reference"] for target in listed if "reference" in target]
 
 
 def _local(reference: str, base_url: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from fhir_server.r4.media import Format
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import WHOLE, Shape
 
@@ -18,8 +19,16 @@ Parameters = tuple[tuple[str, str], ...]
 
 Handling = Literal["strict", "lenient"]
 
-Content = Resource | bytes
-"""What the client sent: a resource out of a Bundle, or the text of a body, not yet read."""
+
+@dataclass(frozen=True, slots=True)
+class InBundle:
+    """The resource of the entry at `index`: it stays with its Bundle until it is prepared."""
+
+    index: int
+
+
+Content = Resource | bytes | InBundle
+"""What the client sent: a resource, the text of a body that is not read yet, or what a Bundle holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +150,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """POST a Bundle of type batch: each entry on its own."""
+class Submission:
+    """
+    POST a Bundle: a batch, each entry on its own, or a transaction, all entries or none.
 
-    content: Content
+    Which of the two, the Bundle says; it is known when it has been read.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """POST a Bundle of type transaction: all entries or none."""
-
-    content: Content
+    content: bytes
+    format: Format = Format.JSON
 
 
 CapabilityMode = Literal["full", "normative", "terminology"]
@@ -178,7 +185,6 @@ Interaction = (
     | ConditionalDelete
     | History
     | Search
-    | Batch
-    | Transaction
+    | Submission
     | Capabilities
 )

@@ -70,9 +70,19 @@ def json_value(text: bytes) -> Any:
         raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels") from error
     if text.count(b"{") + text.count(b"[") > DEPTH_MAX and is_deeper(value, DEPTH_MAX):
         raise Invalid(f"The body is nested deeper than {DEPTH_MAX} levels")
-    if _SUSPECT_ESCAPE.search(text):
-        _refuse_characters(value)
+    if has_suspect_escapes(text):
+        require_characters(value)
     return value
+
+
+def value_at(text: str, index: int) -> tuple[Any, int]:
+    """
+    The JSON value that begins at `index` of `text`, and where it ends.
+
+    Raises what `from_text` does of a number or a key, ValueError where there is no value; depth and
+    characters are asked of `is_deeper` and `require_characters`.
+    """
+    return _DECODER.raw_decode(text, index)
 
 
 def to_text(resource: object) -> bytes:
@@ -129,18 +139,27 @@ def _constant(text: str) -> Any:
     raise Invalid(f"`{text}` is not a JSON number")
 
 
-def _refuse_characters(value: Any) -> None:
-    """Escapes can write what plain JSON text may not: control characters and half characters."""
+def has_suspect_escapes(text: bytes) -> bool:
+    """May an escape in this JSON text stand for a character that `require_characters` refuses?"""
+    return _SUSPECT_ESCAPE.search(text) is not None
+
+
+def require_characters(value: Any) -> None:
+    """
+    Raises Invalid for what escapes can write and plain JSON text may not.
+
+    That is control characters and half characters.
+    """
     if isinstance(value, str):
         if _CONTROL.search(value):
             raise Invalid("A string holds a control character or a lone surrogate")
     elif isinstance(value, dict):
         for name, child in value.items():
-            _refuse_characters(name)
-            _refuse_characters(child)
+            require_characters(name)
+            require_characters(child)
     elif isinstance(value, list):
         for child in value:
-            _refuse_characters(child)
+            require_characters(child)
 
 
 _EXPONENT = re.compile(r"[eE]([+-]?\d+)$")

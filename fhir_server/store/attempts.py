@@ -15,10 +15,11 @@ https://www.mongodb.com/docs/manual/core/transactions-in-applications/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
 
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -37,9 +38,9 @@ from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import weight_of
 from fhir_server.store.plan import Outcome, Plan, Planner
 from fhir_server.store.shards import Shards
+from fhir_server.store.slices import in_slices, result_in_slices
 from fhir_server.store.unit import Moved, Unit
 
-Item = TypeVar("Item")
 Clock = Callable[[], datetime]
 
 PAUSE_SECONDS_MIN: Final = 0.002
@@ -110,10 +111,10 @@ class Attempts:
                 gone = await moved(self._database, units, session, limits=self._limits)
             keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
             currents = await self._currents(session, keys)
-            plan = self._planner.plan(units, currents, self._clock(), gone)
+            plan = await result_in_slices(self._planner.plan(units, currents, self._clock(), gone))
             if plan.is_empty:
                 return plan.outcomes
-            links = chain.links(plan.records)
+            links = [link async for link in in_slices(chain.links(plan.records))]
             await self._write(session, plan, links)
             if (error := await self._commit(session, until)) is not None:
                 return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
@@ -123,7 +124,8 @@ class Attempts:
     async def _currents(self, session: AsyncClientSession, keys: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
         keys = sorted(keys)
-        for some in _batches(keys, self._limits.insert_batch_documents_max):
+        size = self._limits.insert_batch_documents_max
+        for some in [keys[start : start + size] for start in range(0, len(keys), size)]:
             cursor = self._database.resources.find({"_id": {"$in": some}}, session=session)
             found.update({fields["_id"]: fields for fields in await cursor.to_list()})
         weight = sum(map(weight_of, found.values()))
@@ -142,7 +144,7 @@ class Attempts:
         await self._replace(plan.replaced, session)
         await self._insert(database.bodies, plan.bodies, session)
         await self._insert(database.history, plan.superseded, session)
-        documents = [link_document(*pair) for pair in zip(plan.records, links, strict=True)]
+        documents = itertools.starmap(link_document, zip(plan.records, links, strict=True))
         await self._insert(database.ledger, documents, session)
         if plan.consents_inserted or plan.consents_replaced:
             # The epoch comes last: everyone who changes a Consent touches it.
@@ -153,16 +155,30 @@ class Attempts:
             await self._replace(plan.consents_replaced, session)
 
     async def _replace(self, documents: Sequence[Document], session: AsyncClientSession) -> None:
-        for some in _batches(documents, self._limits.insert_batch_documents_max):
+        for some in self._batches(documents):
             await self._database.resources.bulk_write(
                 [ReplaceOne({"_id": fields["_id"]}, fields) for fields in some], session=session
             )
 
     async def _insert(
-        self, collection: Collection, documents: Sequence[Document], session: AsyncClientSession
+        self, collection: Collection, documents: Iterable[Document], session: AsyncClientSession
     ) -> None:
-        for some in _batches(documents, self._limits.insert_batch_documents_max):
+        for some in self._batches(documents):
             await collection.insert_many(some, session=session)
+
+    def _batches(self, documents: Iterable[Document]) -> Iterator[list[Document]]:
+        """A few at a time: the driver writes them as BSON in one go, and others wait meanwhile."""
+        limits = self._limits
+        some: list[Document] = []
+        weight = 0
+        for fields in documents:
+            some.append(fields)
+            weight += len(fields.get("body") or b"")
+            if len(some) >= limits.insert_batch_documents_max or weight >= limits.insert_batch_bytes_max:
+                yield some
+                some, weight = [], 0
+        if some:
+            yield some
 
     async def _commit(self, session: AsyncClientSession, until: float) -> PyMongoError | None:
         """None when committed, the error when that is not known. Raises when it was not."""
@@ -183,10 +199,6 @@ class Attempts:
     async def _pause(self, tries: int) -> None:
         longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2**tries)
         await asyncio.sleep(longest * self._random.random())
-
-
-def _batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _now() -> float:

@@ -91,7 +91,7 @@ class Ledger:
     async def _append_to_one(self, records: Sequence[Record]) -> int:
         """How many were appended: all, unless another process has taken the shard."""
         async with self._shards.borrow() as chain:
-            links = chain.links(records)
+            links = list(chain.links(records))
             documents = [link_document(*pair) for pair in zip(records, links, strict=True)]
             try:
                 await self._ledger.insert_many(documents)

@@ -38,7 +38,8 @@ class StoreLimits:
     group_unit_bytes_max: int = 250_000
     transactions_max: int = 2
     transaction_bytes_max: int = 128_000_000
-    insert_batch_documents_max: int = 1000
+    insert_batch_documents_max: int = 100
+    insert_batch_bytes_max: int = 500_000
     inline_bytes_max: int = 250_000
     body_part_bytes_max: int = 4_000_000
     document_bytes_max: int = 15_000_000

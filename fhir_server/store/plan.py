@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -94,11 +94,12 @@ class Planner:
         currents: Mapping[str, Document],
         now: datetime,
         moved: Sequence[Moved | None] = (),
-    ) -> Plan:
+    ) -> Generator[None, None, Plan]:
         """
         What `units`, which have no key in common, write over `currents` (by key).
 
-        Of those that have `moved` nothing is written.
+        Of those that have `moved` nothing is written. It is the generator's result; each step is one
+        write or one record (slices.py).
         """
         plan = Plan()
         for place, unit in enumerate(units):
@@ -106,7 +107,8 @@ class Planner:
                 plan.outcomes.append(gone)
                 continue
             try:
-                plan.outcomes.append(self._add(plan, unit, currents, now, shared=len(units) > 1))
+                outcome = yield from self._add(plan, unit, currents, now, shared=len(units) > 1)
+                plan.outcomes.append(outcome)
             except (FhirError, Moved) as refusal:
                 plan.outcomes.append(refusal)
         plan.sort()
@@ -114,11 +116,12 @@ class Planner:
 
     def _add(
         self, plan: Plan, unit: Unit, currents: Mapping[str, Document], now: datetime, *, shared: bool
-    ) -> Outcome:
+    ) -> Generator[None, None, Outcome]:
         left: list[Version] = []
         own = Plan()
         weight = 0
         for write in unit.writes:
+            yield
             current = currents.get(str(write.key))
             new = self._judged(write, current, now)
             if new is not None:
@@ -134,7 +137,9 @@ class Planner:
             raise TooLarge(
                 f"The writes have {weight} bytes, the limit is {self.limits.transaction_bytes_max}"
             )
-        own.records += unit.records(left, now)
+        for record in unit.records(left, now):
+            yield
+            own.records.append(record)
         plan.add(own)
         return left
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -46,15 +46,14 @@ class Chain:
     head: Head
     known: bool = False
 
-    def links(self, records: Iterable[Record]) -> list[Link]:
-        """What is about to be appended; say afterwards that what it `ends_with`."""
+    def links(self, records: Iterable[Record]) -> Iterator[Link]:
+        """What is about to be appended, one after the other; say afterwards what it `ends_with`."""
         self.known = False
-        head, made = self.head, []
+        head = self.head
         for record in records:
             item = link(record, shard=head.shard, position=head.position + 1, previous=head.hash)
-            made.append(item)
+            yield item
             head = head_of(item)
-        return made
 
     def ends_with(self, links: Sequence[Link]) -> None:
         """These have been appended; none, when what they were made for was given up."""

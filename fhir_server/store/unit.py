@@ -8,7 +8,7 @@ and change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -74,11 +74,11 @@ class Unit:
     """
     Writes that commit together or not at all, with the records of what they did.
 
-    `records` is given the version that each write left, in order, and the time of the attempt.
-    When one of `conditions` does not hold as it commits, or a judge raises Moved, the caller is
-    raised Moved and nothing is done.
+    `records` is given the version that each write left, in order, and the time of the attempt; it is
+    taken one by one, with turns for others between. When one of `conditions` does not hold as it
+    commits, or a judge raises Moved, the caller is raised Moved and nothing is done.
     """
 
     writes: Sequence[Write]
-    records: Callable[[Sequence[Version], datetime], Sequence[Record]]
+    records: Callable[[Sequence[Version], datetime], Iterable[Record]]
     conditions: Sequence[Condition] = ()

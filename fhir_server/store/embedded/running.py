@@ -262,6 +262,7 @@ def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
         # Room for what a large transaction has not committed yet: with the defaults (20 % and 10 % of the
         # cache) a Bundle of 12,000 entries is refused, with these one of 25,000 takes 21 s.
         *("--wiredTigerEngineConfigString", EVICTION),
+        *("--setParameter", "tcmallocAggressiveMemoryDecommit=1"),
         # JavaScript on the server is not used, so nobody shall be able to.
         "--noscripting",
         # Connections are not news; a slow operation would be logged with what it looked for.
