@@ -9,7 +9,7 @@ query the caller sent.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -51,3 +51,18 @@ class Record(msgspec.Struct, frozen=True):
     query: str | None = None
     reason: str | None = None
     count: int = 1
+
+
+PATIENTS_MAX: Final = 5_000
+"""Patients of one record: more would not fit into one document of a database with their index."""
+
+
+def portions(record: Record) -> tuple[Record, ...]:
+    """`record` as records of PATIENTS_MAX patients at most: one, unless it concerns very many."""
+    patients = record.patients
+    if len(patients) <= PATIENTS_MAX:
+        return (record,)
+    return tuple(
+        msgspec.structs.replace(record, patients=patients[start : start + PATIENTS_MAX])
+        for start in range(0, len(patients), PATIENTS_MAX)
+    )

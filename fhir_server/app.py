@@ -194,8 +194,10 @@ def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Accept", "If-Match",
-                       "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer", "X-Request-Id"],
-        expose_headers=["ETag", "Last-Modified", "Location", "X-Request-Id"],
+                       "If-None-Match", "If-None-Exist", "If-Modified-Since", "If-Range", "Prefer", "Range",
+                       "X-Request-Id", "X-Security-Context"],
+        expose_headers=["Content-Range", "ETag", "Last-Modified", "Location", "X-Request-Id",
+                        "X-Security-Context"],
     )  # fmt: skip
 
 

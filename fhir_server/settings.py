@@ -68,7 +68,10 @@ class Settings(BaseSettings):
 
     body_bytes_max: int = Field(64 << 20, gt=0, description="The largest request body.")
     resource_bytes_max: int = Field(
-        8 << 20, gt=0, le=14 << 20, description="The largest resource, as JSON text."
+        32 << 20,
+        gt=0,
+        le=60 << 20,
+        description="The largest resource, as JSON text; a request with one takes about five times that.",
     )
     bundle_entries_max: int = Field(25_000, gt=0, description="Entries in a batch or transaction.")
     bundle_inline_bytes_max: int = Field(

@@ -228,7 +228,7 @@ async def _still_seen(versions: list[Version], releasing: _Releasing, services: 
     What was moved to another patient was theirs all along, its older versions with it.
     """
     newest = await services.store.currents(
-        {version.key for version in versions if version.key.type != "AuditEvent"}
+        {version.key for version in versions if version.key.type != "AuditEvent"}, text=False
     )
     return [version for version in versions if releasing.sees(newest.get(version.key, version))]
 

@@ -8,9 +8,11 @@ twin could not.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from audit.capabilities import WRITTEN_BY_THE_SERVER
 from audit.record import Record
@@ -26,7 +28,7 @@ from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import FhirError, Forbidden, MethodNotAllowed
-from fhir_server.r4.interaction import Create, Delete, Update
+from fhir_server.r4.interaction import Content, Create, Delete, InBundle, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -34,6 +36,9 @@ from fhir_server.smart.scopes import Permission
 from fhir_server.store.unit import Change, Condition, Moved, Unit, Write
 
 Writing = Create | Update | Delete
+
+PREPARED_AT_ONCE_BYTES_MAX: Final = 100_000
+"""More than this takes longer than the others should wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ async def run_write(
     await services.consents.current()
     match content:
         case None:
-            prepared = prepare_write(interaction, key_for(interaction, services), services)
+            prepared = await prepared_in_turn(interaction, key_for(interaction, services), services)
         case Ready(prepared=ready):
             prepared = ready
         case Refused():
@@ -144,6 +149,21 @@ def prepare_write(interaction: Writing, key: Key, services: Services) -> Prepare
     return prepare_resource(parsed(interaction.content), interaction, key, services)
 
 
+async def prepared_in_turn(interaction: Writing, key: Key, services: Services) -> Prepared | None:
+    """As `prepare_write`; what is large is prepared in a thread, so that others have their turn."""
+    if isinstance(interaction, Delete) or _weight(interaction.content) <= PREPARED_AT_ONCE_BYTES_MAX:
+        return prepare_write(interaction, key, services)
+    return await asyncio.to_thread(prepare_write, interaction, key, services)
+
+
+def _weight(content: Content) -> int:
+    """About the bytes of it: of a resource that was read already, those at the top."""
+    if isinstance(content, bytes):
+        return len(content)
+    assert not isinstance(content, InBundle), "the Bundle prepares what it holds"
+    return sum([len(member) for member in content.values() if isinstance(member, str | list)])
+
+
 def prepare_resource(
     resource: Resource, interaction: Create | Update, key: Key, services: Services
 ) -> Prepared:
@@ -202,7 +222,7 @@ async def with_targets_patients(
     if not references:
         return prepared
     elsewhere = [key for text in references if text not in together and (key := _key(text)) is not None]
-    stored = await services.store.currents(elsewhere)
+    stored = await services.store.currents(elsewhere, text=False)
     for version in stored.values():
         trail.touches(version.entry.patients)
     if access.right.confined or trail.caller.user is not None:

@@ -9,7 +9,7 @@ A document is one link of a chain: `_id` shard and position, `payload` (all that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from audit.chain import Link
 from audit.index import tokens_of
 from audit.projection import event_count
-from audit.record import Record
+from audit.record import Record, portions
 from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.search.predicate import Predicate
 from fhir_server.store.database import Database
@@ -69,9 +69,12 @@ class Ledger:
             self._append, size_max=limits.record_group_max, groups_max=limits.record_groups_max
         )
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: Record) -> Awaitable[object]:
         """Returns when the record is durable. Raises Unavailable when that is not known."""
-        return self._group.submit(record)
+        first, *others = portions(record)
+        if not others:
+            return self._group.submit(first)
+        return asyncio.gather(*map(self._group.submit, (first, *others)))
 
     async def drained(self) -> None:
         """Returns when all that was submitted is done."""

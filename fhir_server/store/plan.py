@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from audit.record import Record
+from audit.record import Record, portions
 from fhir_server.r4.errors import FhirError, TooLarge, Unavailable
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version, instant
@@ -139,7 +139,7 @@ class Planner:
             )
         for record in unit.records(left, now):
             yield
-            own.records.append(record)
+            own.records += portions(record)
         plan.add(own)
         return left
 

@@ -160,7 +160,7 @@ class Store:
         with costly():
             return await matching(self._database, conditions, limits=self._limits)
 
-    def append(self, record: Record) -> Awaitable[None]:
+    def append(self, record: Record) -> Awaitable[object]:
         """The record is in the ledger, durably."""
         return self._ledger.append(record)
 
