@@ -20,7 +20,6 @@ from fhir_server.worker import Connection
 from tests.server.running import Server
 
 PATIENCE_SECONDS = 30.0
-POLL_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -57,7 +56,15 @@ def base_at(port: int) -> str:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Signals are the test runner's."""
+    """Signals are the test runner's; it says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -92,8 +99,7 @@ async def listening(mongodb_url: str, database: str, data_dir: Path, **told: Any
         server = _Uvicorn(config)
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         try:
-            while not server.started:
-                await asyncio.sleep(POLL_SECONDS)
+            await server.ready.wait()
             yield Listening(application, services, port=port)
         finally:
             server.should_exit = True

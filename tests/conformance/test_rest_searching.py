@@ -106,6 +106,11 @@ async def test_a_search_without_a_scope_for_it_is_forbidden(server: Listening) -
         assert (await reader.get("/Observation?_count=0")).status_code == 200
 
 
+async def test_a_search_of_all_types_without_a_scope_is_forbidden(server: Listening) -> None:
+    async with server.as_("system/Patient.r") as reader:
+        assert (await reader.get("/?_id=x")).status_code == 403
+
+
 @pytest.mark.xfail(reason="not yet: a search of a compartment comes with the rest of search", strict=True)
 async def test_a_search_of_a_compartment_finds_what_is_in_it(client: httpx.AsyncClient, id: str) -> None:
     """https://hl7.org/fhir/R4/http.html#vsearch"""
