@@ -164,7 +164,7 @@ _AT_LEVEL: Final[Mapping[Level, str]] = {"system": "", "type": "{type}/", "insta
 def _of_operations() -> Iterator[Route]:
     for operation in OPERATIONS.values():
         for level in operation.levels:
-            for method in ("POST",) if operation.affects_state else ("GET", "POST"):
+            for method in operation.methods(level):
                 yield Route(method, f"{_AT_LEVEL[level]}${operation.name}", _operation(operation), ())
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from audit.capabilities import WRITTEN_BY_THE_SERVER
 from fhir_server.interactions.answers import Answer
 from fhir_server.interactions.prepare import parsed
 from fhir_server.interactions.update import require_match
@@ -34,12 +35,8 @@ from fhir_server.pipeline.writing import (
 )
 from fhir_server.r4.errors import Forbidden, MethodNotAllowed
 from fhir_server.r4.interaction import Content, Patch, PatchKind, Update
-
-try:
-    from fhir_server.r4.patch import fhirpath_patch, json_patch, require_identity_kept, xml_patch
-except ImportError:
-    fhirpath_patch = json_patch = require_identity_kept = xml_patch = None
-from fhir_server.r4.resource import Resource, from_text
+from fhir_server.r4.patch import fhirpath_patch, json_patch, require_identity_kept, xml_patch
+from fhir_server.r4.resource import Key, Resource, from_text
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Change, Condition, Moved, Write
@@ -67,26 +64,41 @@ async def run_patch(
 
 
 async def planned_patch(interaction: Patch, caller: Caller, services: Services, trail: Trail) -> Planned:
+    """As `planned_change`. Raises Invalid and Unprocessable for the patch, too."""
+
+    def patched(version: Version) -> Resource:
+        return _patched(interaction.kind, interaction.content, version)
+
+    return await planned_change(interaction.key, interaction.if_match, patched, caller, services, trail)
+
+
+async def planned_change(
+    key: Key,
+    if_match: str | None,
+    change: Callable[[Version], Resource],
+    caller: Caller,
+    services: Services,
+    trail: Trail,
+) -> Planned:
     """
-    The write that puts the patched resource in the place of the version that it was made of.
+    The write that puts the changed resource in the place of the version that it was made of.
 
     Its judge raises Moved when that version is not current. Raises NotFound and Gone as a read,
-    VersionConflict by If-Match, Invalid and Unprocessable for the patch and for what it makes.
+    VersionConflict by If-Match, Unprocessable for what the change makes.
     """
-    key = interaction.key
-    if key.type == "AuditEvent":
-        raise MethodNotAllowed("AuditEvents are written by the server alone")
+    if key.type in WRITTEN_BY_THE_SERVER:
+        raise MethodNotAllowed(f"{key.type}s are written by the server alone")
     reading = admit(caller, key.type, "r", services.clock(), services)
-    update = Update(key, {}, interaction.if_match)
+    update = Update(key, {}, if_match)
     writing = admit_write(update, caller, services)
     version, epoch = await services.store.current(key, tokens=reading.needs_tokens)
     await services.consents.as_of(epoch)
     shown = release(version, key, reading, trail)
     if shown is not version:
         raise Forbidden(f"{key} is shown to this caller in part, and cannot be patched")
-    require_match(key, shown, interaction.if_match)
-    patched = _patched(interaction.kind, interaction.content, shown)
-    prepared = prepare_resource(patched, replace(update, content=patched), key, services)
+    require_match(key, shown, if_match)
+    changed = change(shown)
+    prepared = prepare_resource(changed, replace(update, content=changed), key, services)
     prepared = await with_targets_patients(prepared, {}, writing, trail, services)
     planned = plan(update, prepared, writing, trail)
     return replace(planned, write=_pinned(planned.write, shown.number))

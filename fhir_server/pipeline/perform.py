@@ -2,7 +2,7 @@
 `perform`: the spine. Each interaction of each caller comes through here, and nothing else does.
 
 authorize and consent (admission.py), run and release (reading.py, writing.py, querying.py,
-bundling.py), record (trail.py): the record of a write commits with the write; that of
+bundling.py, operating.py), record (trail.py): the record of a write commits with the write; that of
 anything else is durable before the answer is given.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
 
 import structlog
 
@@ -20,11 +19,12 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.submission import Ready, Refused
 from fhir_server.pipeline.bundling import run_submission
 from fhir_server.pipeline.conditional import run_conditional
+from fhir_server.pipeline.operating import run_operation
 from fhir_server.pipeline.patching import run_patch
 from fhir_server.pipeline.querying import run_history, run_search
 from fhir_server.pipeline.reading import run_read, run_vread
 from fhir_server.pipeline.services import Services
-from fhir_server.pipeline.trail import WRITES, Trail
+from fhir_server.pipeline.trail import Trail, writes
 from fhir_server.pipeline.writing import run_write
 from fhir_server.r4.errors import FhirError, Unavailable
 from fhir_server.r4.interaction import (
@@ -37,6 +37,7 @@ from fhir_server.r4.interaction import (
     Delete,
     History,
     Interaction,
+    Operation,
     Patch,
     Read,
     Search,
@@ -45,9 +46,6 @@ from fhir_server.r4.interaction import (
     Vread,
 )
 from fhir_server.smart.caller import Caller, Contact
-
-_RECORDED_BY_ITSELF: Final = (*WRITES, Submission)
-"""A write's record commits with it; so does a transaction's, and what a Bundle is shows when it is read."""
 
 log = structlog.get_logger()
 
@@ -73,7 +71,8 @@ async def perform(
     try:
         async with asyncio.timeout(services.settings.request_seconds_max):
             answer = await _run(interaction, caller, contact, services, trail, content)
-        if not isinstance(interaction, _RECORDED_BY_ITSELF):
+        # A transaction's record commits with its writes; what a Bundle is, is known when it has been read.
+        if not (writes(interaction) or isinstance(interaction, Submission)):
             status = 304 if isinstance(answer, NotModified) else 200
             await services.store.append(trail.succeeded(status, services.clock()))
     except FhirError as refusal:
@@ -133,5 +132,7 @@ async def _run(
             return await run_patch(interaction, caller, services, trail)
         case Submission():
             return await run_submission(interaction, caller, contact, services, trail, perform)
+        case Operation():
+            return await run_operation(interaction, caller, services, trail)
         case Capabilities():
             raise AssertionError("capabilities are public and answered above")

@@ -21,7 +21,12 @@ VERSION_DIGITS_MAX = 9
 
 
 async def run_read(interaction: Read, caller: Caller, services: Services, trail: Trail) -> Answer:
-    key = interaction.key
+    answer = read(interaction, await shown_version(interaction.key, caller, services, trail))
+    return shaped_answer(answer, interaction.shape)
+
+
+async def shown_version(key: Key, caller: Caller, services: Services, trail: Trail) -> Version:
+    """The current version as this caller may read it. Raises Forbidden, NotFound and Gone as a read."""
     access = admit(caller, key.type, "r", services.clock(), services)
     if key.type == "AuditEvent":
         version = await audit_event(key.id, services)
@@ -29,8 +34,7 @@ async def run_read(interaction: Read, caller: Caller, services: Services, trail:
     else:
         version, epoch = await services.store.current(key, tokens=access.needs_tokens)
         await services.consents.as_of(epoch)
-    answer = read(interaction, release(version, key, access, trail))
-    return shaped_answer(answer, interaction.shape)
+    return release(version, key, access, trail)
 
 
 async def run_vread(interaction: Vread, caller: Caller, services: Services, trail: Trail) -> Answer:

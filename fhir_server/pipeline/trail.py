@@ -22,6 +22,7 @@ from fhir_server.r4.interaction import (
     Delete,
     History,
     Interaction,
+    Operation,
     Patch,
     Read,
     Search,
@@ -57,7 +58,7 @@ class Trail:
         self.caller = caller
         self._contact = contact
         self._query = _query_of(interaction)
-        self._writes = isinstance(interaction, WRITES)
+        self._writes = writes(interaction)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
         self._patients: dict[str, None] = {}
         self.status = 0
@@ -128,6 +129,13 @@ class Trail:
         )
 
 
+def writes(interaction: Interaction) -> bool:
+    """Does it make a version of a resource, with which its record commits?"""
+    if isinstance(interaction, Operation):
+        return interaction.affects_state
+    return isinstance(interaction, WRITES)
+
+
 def name_of(interaction: Interaction) -> str:
     """FHIR's code for it: https://hl7.org/fhir/R4/valueset-system-restful-interaction.html"""
     match interaction:
@@ -144,6 +152,8 @@ def name_of(interaction: Interaction) -> str:
             return "delete"
         case ConditionalPatch():
             return "patch"
+        case Operation(name=name):
+            return f"${name}"
         case _:
             return type(interaction).__name__.lower()
 
@@ -154,7 +164,9 @@ def _targets_of(interaction: Interaction) -> tuple[Target, ...]:
             return (Target(str(key)),)
         case Vread(key=key, version=version):
             return (Target(str(key), int(version) if version.isdecimal() else None),)
-        case History(type=str() as resource_type, id=str() as id):
+        case History(type=str() as resource_type, id=str() as id) | Operation(
+            type=str() as resource_type, id=str() as id
+        ):
             return (Target(f"{resource_type}/{id}"),)
         case _:
             return ()
@@ -165,6 +177,8 @@ def _query_of(interaction: Interaction) -> str | None:
         return f"{interaction.type or ''}?{urlencode(interaction.parameters)}"
     if isinstance(interaction, History) and interaction.parameters:
         return f"_history?{urlencode(interaction.parameters)}"
+    if isinstance(interaction, Operation) and interaction.parameters:
+        return f"${interaction.name}?{urlencode(interaction.parameters)}"
     criteria = _criteria_of(interaction)
     return f"{criteria.type}?{urlencode(criteria.parameters)}" if criteria is not None else None
 

@@ -161,6 +161,24 @@ class Submission:
     format: Format = Format.JSON
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """
+    $name of the server, a type or a resource; `name` is without the `$`.
+
+    `content` is a Parameters resource or, for an operation that takes one, the bare resource;
+    `parameters` are those of the query. `affects_state`: it writes.
+    """
+
+    name: str
+    type: str | None = None
+    id: str | None = None
+    content: Content | None = None
+    parameters: Parameters = ()
+    if_match: str | None = None
+    affects_state: bool = False
+
+
 CapabilityMode = Literal["full", "normative", "terminology"]
 """https://hl7.org/fhir/R4/http.html#capabilities"""
 
@@ -186,5 +204,6 @@ Interaction = (
     | History
     | Search
     | Submission
+    | Operation
     | Capabilities
 )

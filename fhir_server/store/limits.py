@@ -54,6 +54,7 @@ class StoreLimits:
     lease_seconds: float = 30.0
     page_bytes_max: int = 32_000_000
     sort_matches_max: int = 10_000
+    labels_max: int = 1_000
 
     @property
     def operation_milliseconds_max(self) -> int:

@@ -28,6 +28,7 @@ from fhir_server.store.epoch import consents_changed_after
 from fhir_server.store.faults import costly
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
+from fhir_server.store.labels import tokens_of
 from fhir_server.store.ledger import Ledger, LinkPage
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import Page
@@ -132,6 +133,12 @@ class Store:
     def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:
         """How many living resources of `types` (None: any) `predicate` is true of."""
         return self._search.count(predicate, types=types)
+
+    def labels(
+        self, predicate: Predicate, parameters: Sequence[str], *, types: frozenset[str]
+    ) -> Awaitable[dict[str, set[str]]]:
+        """By parameter, each value that living resources of `types` have; `predicate` is true of them."""
+        return tokens_of(self._database, predicate, parameters, types=types, limits=self._limits)
 
     def history(
         self,
