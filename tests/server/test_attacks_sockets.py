@@ -8,128 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from tests.server.running import a_patient
+from tests.server.served import Served
+from tests.server.served import served as serving
 
-COMMAND = str(Path(sys.executable).with_name("fhir-server"))
-PATIENCE_SECONDS = 40.0
 SECRET = "Xylophone-Quux"
 LIMITS = {"BODY_BYTES_MAX": "200000", "REQUEST_SECONDS_MAX": "2", "REFUSALS_PER_SECOND_MAX": "1000"}
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A server in processes of its own."""
-
-    port: int
-    token: str
-    log: Path
-
-    @property
-    def authorization(self) -> bytes:
-        return f"Authorization: Bearer {self.token}\r\n".encode()
-
-    def client(self) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}/fhir", headers=headers)
-
-    async def says(self, *parts: bytes, pause_seconds: float = 0.0, hang_up: bool = False) -> bytes:
-        """All that is answered to these bytes on one connection, until it is closed or quiet."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        answered = b""
-        with suppress(ConnectionError, TimeoutError):
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-                await asyncio.sleep(pause_seconds)
-            while not hang_up and (data := await asyncio.wait_for(reader.read(65_536), QUIET_SECONDS)):
-                answered += data
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-        return answered
-
-    async def recorded(self, request_id: str) -> list[dict[str, Any]]:
-        """The AuditEvents of one request, as soon as there is one."""
-        async with self.client() as client:
-            for _ in range(100):
-                answer = (await client.get(f"/AuditEvent?entity:identifier={request_id}")).json()
-                if "entry" in answer:
-                    return [entry["resource"] for entry in answer["entry"]]
-                await asyncio.sleep(0.05)
-        raise AssertionError(f"{request_id} left no record")
-
-
-QUIET_SECONDS = 1.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def served(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """One for all tests of this file, with one Patient."""
-    folder, port, database = tmp_path_factory.mktemp("data"), _free_port(), f"test-{uuid4().hex}"
-    environment = {**os.environ, **{f"FHIR_SERVER_{name}": value for name, value in LIMITS.items()}}
-    environment["FHIR_SERVER_MONGODB_DATABASE"] = database
-    told = ("--data-dir", str(folder), "--mongodb-url", mongodb_url)
-    with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(COMMAND, "serve", *told, "--port", str(port), "--workers", "2"),
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        await _until_serving(process, folder / "log")
-        issued = await asyncio.create_subprocess_exec(
-            *(COMMAND, "token", *told, "--scope", "system/*.cruds"),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        token, _ = await issued.communicate()
-        served = Served(port, token.decode().strip(), folder / "log")
-        async with served.client() as client:
+    async with serving(mongodb_url, tmp_path_factory.mktemp("data"), LIMITS) as running:
+        async with running.client() as client:
             patient = a_patient(id="x", name=[{"family": SECRET}])
             assert (await client.put("/Patient/x", json=patient)).status_code == 201
-        yield served
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        await client.drop_database(database)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-async def _until_serving(process: asyncio.subprocess.Process, log: Path) -> None:
-    for _ in range(int(PATIENCE_SECONDS * 20)):
-        if '"event":"serving"' in _text(log):
-            return
-        assert process.returncode is None, _text(log)[-2000:]
-        await asyncio.sleep(0.05)
-    raise AssertionError(_text(log)[-2000:])
-
-
-def _text(log: Path) -> str:
-    return log.read_text()
+        yield running
 
 
 JSON = b"Content-Type: application/fhir+json\r\n"
