@@ -91,8 +91,8 @@ def render(answer: Answer, base_url: str, prefer_return: str | None, shape: Shap
             return Response(200, _state(version), version.body)
         case NotModified(version=version):
             return Response(304, _state(version), b"")
-        case Written(version=version, created=created):
-            return _written(shaped_version(version, shape), base_url, prefer_return, created=created)
+        case Written(version=version):
+            return _written(answer, shaped_version(version, shape), base_url, prefer_return)
         case Removed(version=version):
             return _removed(version, prefer_return)
         case Bundled(body=body):
@@ -115,7 +115,9 @@ def refuse(refusal: FhirError) -> Response:
     return Response(refusal.status, headers, to_text(operation_outcome(refusal.issues)))
 
 
-def _written(version: Version, base_url: str, prefer_return: str | None, *, created: bool) -> Response:
+def _written(answer: Written, version: Version, base_url: str, prefer_return: str | None) -> Response:
+    """`version` is what is shown of the one that was written."""
+    created = answer.created
     headers = _state(version)
     headers.append((b"location", location(base_url, version).encode()))
     status = 201 if created else 200
@@ -123,7 +125,7 @@ def _written(version: Version, base_url: str, prefer_return: str | None, *, crea
         return Response(status, headers, b"")
     if prefer_return == "OperationOutcome":
         told = f"{version.key} was {'created' if created else 'updated'}"
-        return Response(status, headers, _information(told))
+        return Response(status, headers, _information(told, *answer.warnings))
     assert version.body is not None, "a write that is no delete has a body"
     return Response(status, headers, version.body)
 
@@ -136,8 +138,8 @@ def _removed(version: Version | None, prefer_return: str | None) -> Response:
     return Response(200, headers, _information(told))
 
 
-def _information(told: str) -> bytes:
-    return to_text(operation_outcome((Issue("information", "informational", told),)))
+def _information(told: str, *warnings: Issue) -> bytes:
+    return to_text(operation_outcome((*warnings, Issue("information", "informational", told))))
 
 
 def _state(version: Version) -> Headers:

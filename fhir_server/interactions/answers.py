@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fhir_server.r4.errors import Issue
 from fhir_server.r4.resource import Resource
 from fhir_server.search.version import Version
 
@@ -24,10 +25,15 @@ class NotModified:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The version that now is current; `created` when there was none before."""
+    """
+    The version that now is current; `created` when there was none before.
+
+    `warnings` are the rules that it breaks and that refuse nothing.
+    """
 
     version: Version
     created: bool
+    warnings: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ def response_entry(base_url: str, answer: Answer | FhirError, *, with_resource: 
             return _answered(base_url, version, "200", with_resource=True)
         case NotModified(version=version):
             return _answered(base_url, version, "304", with_resource=False)
-        case Written(version=version, created=created):
-            return _answered(base_url, version, "201" if created else "200", with_resource=with_resource)
+        case Written(version=version, created=created, warnings=warnings):
+            status = "201" if created else "200"
+            return _answered(base_url, version, status, *warnings, with_resource=with_resource)
         case Removed(version=version):
             state = {} if version is None else {"etag": version.etag}
             return to_text({"response": {"status": _status(204), **state}})
@@ -160,17 +161,16 @@ def _remembered(base_url: str, version: Version) -> bytes:
     return head + resource + b"," + told[1:]
 
 
-def _answered(base_url: str, version: Version, status: str, *, with_resource: bool) -> bytes:
-    told = to_text(
-        {
-            "response": {
-                "status": _status(int(status)),
-                "location": location(base_url, version),
-                "etag": version.etag,
-                "lastModified": instant(version.last_updated),
-            }
-        }
-    )
+def _answered(base_url: str, version: Version, status: str, *warnings: Issue, with_resource: bool) -> bytes:
+    response: dict[str, object] = {
+        "status": _status(int(status)),
+        "location": location(base_url, version),
+        "etag": version.etag,
+        "lastModified": instant(version.last_updated),
+    }
+    if warnings:
+        response["outcome"] = operation_outcome(warnings)
+    told = to_text({"response": response})
     head = b'{"fullUrl":' + to_text(full_url(base_url, version.key))
     resource = b',"resource":' + version.body if with_resource and version.body is not None else b""
     return head + resource + b"," + told[1:]

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable
+from fhir_server.r4.errors import Invalid, Issue, TooLarge, Unprocessable
 from fhir_server.r4.interaction import Content, InBundle
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
 from fhir_server.r4.validation import validate
@@ -35,12 +35,14 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
     A resource ready to be written; `parts` joined by version number and instant is its text.
 
     It belongs where what it `follows` belongs: the targets of a Provenance, a Binary's context.
+    `warnings` are the rules that it breaks and that refuse nothing.
     """
 
     key: Key
     parts: Parts
     entry: Entry
     follows: tuple[str, ...] = ()
+    warnings: tuple[Issue, ...] = ()
 
     def proposed(self) -> Version:
         """The version it would become, for judging whether it may."""
@@ -83,7 +85,7 @@ def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: 
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
     entry = extract(resource, key, base_url=base_url)
-    prepared = Prepared(key, parts, entry, tuple(_followed(resource)))
+    prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues)
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
 
 

@@ -27,7 +27,7 @@ from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
-from fhir_server.r4.errors import FhirError, Forbidden, MethodNotAllowed
+from fhir_server.r4.errors import FhirError, Forbidden, Issue, MethodNotAllowed
 from fhir_server.r4.interaction import Content, Create, Delete, InBundle, Update
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.version import Version
@@ -49,6 +49,7 @@ class Planned:
     write: Write
     trail: Trail
     fate: Fate
+    warnings: tuple[Issue, ...] = ()
 
     def in_entry(self, index: int) -> Planned:
         """The same as entry `index` of a Bundle: a refusal while it commits names the entry."""
@@ -66,7 +67,7 @@ class Planned:
         """What the client is told, once `version` is current."""
         if isinstance(self.interaction, Delete):
             return Removed(version)
-        return Written(version, created=self.fate.created)
+        return Written(version, self.fate.created, self.warnings)
 
     def record(self, version: Version, now: datetime) -> Record:
         """The ledger record of the write, made inside the attempt that commits it."""
@@ -185,10 +186,11 @@ def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail:
             assert prepared is not None, "an update has content"
             fate = Fate()
             write = _trailed(update(interaction, prepared, access, fate), trail)
-            return Planned(interaction, write, trail, fate)
+            return Planned(interaction, write, trail, fate, prepared.warnings)
         case Create():
             assert prepared is not None, "a create has content"
-            return Planned(interaction, create(prepared, access), trail, Fate(created=True))
+            fate = Fate(created=True)
+            return Planned(interaction, create(prepared, access), trail, fate, prepared.warnings)
 
 
 def _trailed(write: Write, trail: Trail) -> Write:

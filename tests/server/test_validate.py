@@ -319,3 +319,18 @@ async def test_an_operation_is_where_it_is_defined(
         answer = await client.request(method, f"/{path}")
     assert answer.status_code == status
     assert issues_of(answer)
+
+
+async def test_a_write_tells_its_warnings_where_an_outcome_is_preferred(server: Server) -> None:
+    value_set = {"resourceType": "ValueSet", "status": "draft", "name": "not a name"}
+    preferring = {"Prefer": "return=OperationOutcome"}
+    entry = {"resource": value_set, "request": {"method": "POST", "url": "ValueSet"}}
+    async with server.as_() as client:
+        answer = await client.post("/ValueSet", json=value_set, headers=preferring)
+        assert answer.status_code == 201
+        assert [issue["severity"] for issue in issues_of(answer)] == ["warning", "information"]
+        assert issues_of(answer)[0]["diagnostics"].endswith("(vsd-0)")
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+        responses = (await client.post("/", json=bundle)).json()
+    (issue,) = responses["entry"][0]["response"]["outcome"]["issue"]
+    assert issue["expression"] == ["ValueSet"]
