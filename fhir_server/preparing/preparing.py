@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from fhir_server.interactions.entries import Asked
 from fhir_server.interactions.submission import Kind, Order, Ready, Refused, Rules, SubmittedBundle
+from fhir_server.preparing.memory import give_back_memory
 from fhir_server.preparing.pool import Pool, Process
 from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.interaction import Submission
@@ -23,6 +24,10 @@ from fhir_server.store.slices import in_slices
 
 XML_WEIGHT: Final = 8
 """How many times as long as JSON it takes to read, about."""
+
+
+TIDIED_AFTER_SECONDS: Final = 1.0
+"""Then the answer has left, and what was needed for it is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class Preparing:
             yield
         finally:
             self._turns.release()
+            asyncio.get_running_loop().call_later(TIDIED_AFTER_SECONDS, _tidy)
 
     @asynccontextmanager
     async def opened(self, submission: Submission) -> AsyncIterator[Opened]:
@@ -98,12 +104,12 @@ class Preparing:
         Raises what SubmittedBundle does; Unavailable when the process that prepares it dies, here
         and later; TooLarge when that takes too much memory.
         """
-        text, format = submission.content, submission.format
+        format = submission.format
         if not self._is_large(submission):
-            yield _Here(SubmittedBundle(text, self._rules, format))
+            yield _Here(SubmittedBundle(submission.taken(), self._rules, format))
             return
         async with self._pool.process() as process:
-            yield _Elsewhere(process, *await process.read(text, format))
+            yield _Elsewhere(process, *await process.read(submission.taken(), format))
 
     async def close(self) -> None:
         """End the processes."""
@@ -112,6 +118,11 @@ class Preparing:
     def _is_large(self, submission: Submission) -> bool:
         weight = XML_WEIGHT if submission.format is Format.XML else 1
         return len(submission.content) * weight > self._limits.inline_bytes_max
+
+
+def _tidy() -> None:
+    """In a thread, since it takes some milliseconds and nothing of Python's."""
+    asyncio.get_running_loop().run_in_executor(None, give_back_memory)
 
 
 class _Here:

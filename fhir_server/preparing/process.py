@@ -9,7 +9,6 @@ gives way to whoever serves: a large Bundle takes what time is left over.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import resource
@@ -23,6 +22,7 @@ import structlog
 
 from fhir_server.interactions.submission import Order, Ready, Refused, Rules, SubmittedBundle
 from fhir_server.logs import configure
+from fhir_server.preparing.memory import give_back_memory
 from fhir_server.preparing.messages import (
     HEAD_BYTES,
     PIECE_BYTES,
@@ -49,7 +49,7 @@ from fhir_server.store.embedded.tether import die_with_parent
 
 log = structlog.get_logger(__name__)
 
-NICENESS: Final = 10
+NICENESS: Final = 5
 COLLECTED_AFTER_OBJECTS: Final = 100_000
 OUT_OF_MEMORY: Final = 1
 BUG: Final = 2
@@ -102,7 +102,8 @@ def _converse(stream: BufferedRWPair, rules: Rules) -> None:
                     orders = []
             case Forget():
                 bundle = None
-                _give_back_memory()
+                gc.collect()
+                give_back_memory()
             case Start():
                 raise AssertionError("a conversation begins once")
 
@@ -163,13 +164,6 @@ def _bound(memory_bytes_max: int) -> None:
     """Data beyond this is refused by the kernel, and so becomes a MemoryError. man 2 setrlimit"""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes_max, memory_bytes_max))
-
-
-def _give_back_memory() -> None:
-    """To the system: glibc would keep what a large Bundle took. man 3 malloc_trim"""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class Search:
     handling: Handling = "strict"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """
     POST a Bundle: a batch, each entry on its own, or a transaction, all entries or none.
@@ -159,6 +159,11 @@ class Submission:
 
     content: bytes
     format: Format = Format.JSON
+
+    def taken(self) -> bytes:
+        """The text, for the one who reads it: 60 MB must not be kept until there is an answer."""
+        content, self.content = self.content, b""
+        return content
 
 
 @dataclass(frozen=True, slots=True)
