@@ -2,8 +2,8 @@
 `make bench`: what this server does in a second, beside what the database's driver does in one.
 
 It starts a server in a folder of its own, fills it with synthetic patients, and measures one thing
-after the other: reads, creates, updates, Bundles, searches, a lone read; then where the CPU time goes.
-docs/performance.md explains the report.
+after the other: reads, creates, updates, Bundles, searches, a lone read, validation; then where the
+CPU time goes. docs/performance.md explains the report.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from conformance.bench.searching import searches
 from conformance.bench.server import serving
 from conformance.bench.stages import costs
 from conformance.bench.usage import usage
+from conformance.bench.validating import validations
 from conformance.bench.writing import bundles, creates, updates
 
 COMPARISONS: Final[tuple[Callable[[Scene], AsyncIterator[Comparison]], ...]] = (
@@ -37,6 +38,7 @@ COMPARISONS: Final[tuple[Callable[[Scene], AsyncIterator[Comparison]], ...]] = (
     creates,
     updates,
     bundles,
+    validations,
 )
 
 

@@ -18,6 +18,7 @@ from fhir_server.r4.resource import to_text
 STORED_SEED: Final = 1
 CREATED_SEED: Final = 2
 BUNDLED_SEED: Final = 3
+LARGE_SEED: Final = 4
 LOADING_AT_ONCE: Final = 4
 _STAFF: Final = frozenset({"Organization", "Location", "Practitioner", "PractitionerRole"})
 """What every population begins with."""
@@ -66,6 +67,18 @@ def to_bundle() -> Iterator[Bundle]:
     bundles = _bundles(BUNDLED_SEED, 1_000_000)
     next(bundles)
     return bundles
+
+
+def large_bundles(entries: int) -> Iterator[dict[str, Any]]:
+    """Without end, transactions of at least so many resources of patients who are not stored yet."""
+    patients = population(LARGE_SEED, 1_000_000)
+    next(patients)
+    listed: list[dict[str, Any]] = []
+    for bundle in patients:
+        listed += bundle["entry"]
+        if len(listed) >= entries:
+            yield {"resourceType": "Bundle", "type": "transaction", "entry": listed}
+            listed = []
 
 
 def _bundles(seed: int, patients: int) -> Iterator[Bundle]:

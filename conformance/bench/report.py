@@ -64,10 +64,10 @@ def _compared(comparison: Comparison) -> list[str]:
     ratios = comparison.ratios
     return [
         comparison.what,
-        f"{comparison.ours:,.1f} {comparison.unit}",
+        f"{_figure(comparison.ours)} {comparison.unit}",
         _latencies(comparison.percentiles("ours")),
         comparison.limit,
-        f"{comparison.raw:,.1f} {comparison.unit}",
+        f"{_figure(comparison.raw)} {comparison.unit}",
         _latencies(comparison.percentiles("raw")),
         f"{comparison.ratio:.2f}",
         f"({min(ratios):.2f}-{max(ratios):.2f})",
@@ -78,7 +78,12 @@ def _compared(comparison: Comparison) -> list[str]:
 
 def _latencies(percentiles: tuple[float, float]) -> str:
     p50, p95 = percentiles
-    return f"{p50:.1f} / {p95:.1f}"
+    return f"{_figure(p50)} / {_figure(p95)}"
+
+
+def _figure(value: float) -> str:
+    """With a digit behind the point; a small one with three, as that is where it says something."""
+    return f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
 
 
 def _cost(cost: Cost) -> list[str]:

@@ -156,6 +156,7 @@ async def _of_create(stand: Stand) -> dict[str, float]:
     bodies = [(resource["resourceType"], to_text(resource)) for resource in to_create(RESOURCES)]
     resources = [from_text(text) for _, text in bodies]
     prepared = [_prepared(stand, resource) for resource in resources]
+    pairs = list(zip(resources, prepared, strict=True))
     documents = [document(_stored(one)) for one in prepared]
     records = [_recorded(stand, (n, _stored(one))) for n, one in enumerate(prepared, 1)]
     copy = stand.scene.raw.copy
@@ -181,8 +182,8 @@ async def _of_create(stand: Stand) -> dict[str, float]:
         "policy": stand.of_each(policy, prepared),
         "parse": stand.of_each(lambda pair: from_text(pair[1]), bodies),
         "validate": stand.of_each(validate, resources),
-        "extract": stand.of_each(lambda one: extract(one.resource, one.key), prepared),
-        "write JSON": stand.of_each(lambda one: with_identity(one.resource, one.key.id), prepared),
+        "extract": stand.of_each(lambda pair: extract(pair[0], pair[1].key), pairs),
+        "write JSON": stand.of_each(lambda pair: with_identity(pair[0], pair[1].key.id), pairs),
         "record": stand.of_each(record, list(enumerate(prepared, 1))),
         "driver": await stand.of_group(driver),
     }
