@@ -142,7 +142,7 @@ async def _history(request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _bundle(request: Request, _steps: tuple[str, ...]) -> Interaction:
-    return Submission(*await request.text())
+    return Submission(*await request.text(), request.prefer.get("return"))
 
 
 def _operation(operation: Registered) -> Build:

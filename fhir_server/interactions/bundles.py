@@ -78,22 +78,35 @@ def responses(kind: str, entries: Iterable[bytes], now: datetime) -> Bundled:
     return _bundle(kind, list(entries), now)
 
 
-def response_entry(base_url: str, answer: Answer | FhirError, *, with_resource: bool) -> bytes:
-    """What became of one entry of a batch or transaction."""
+def response_entry(
+    base_url: str, answer: Answer | FhirError, *, returning: str | None = None, head: bool = False
+) -> bytes:
+    """
+    What became of one entry of a batch or transaction.
+
+    `returning` is what the client prefers to get of what it has written; without it nothing but
+    warnings. A `head` gets nothing of what it reads.
+    """
     if isinstance(answer, FhirError):
         outcome = operation_outcome(answer.issues)
         return to_text({"response": {"status": _status(answer.status), "outcome": outcome}})
     match answer:
         case Found(version=version):
-            return _answered(base_url, version, "200", with_resource=True)
+            return _answered(base_url, version, "200", with_resource=not head)
         case NotModified(version=version):
             return _answered(base_url, version, "304", with_resource=False)
         case Written(version=version, created=created, warnings=warnings):
             status = "201" if created else "200"
+            if returning == "OperationOutcome":
+                told = f"{version.key} was {'created' if created else 'updated'}"
+                warnings = (*warnings, Issue("information", "informational", told))
+            with_resource = returning == "representation"
             return _answered(base_url, version, status, *warnings, with_resource=with_resource)
         case Removed(version=version):
             state = {} if version is None else {"etag": version.etag}
             return to_text({"response": {"status": _status(204), **state}})
+        case Bundled() | Document() if head:
+            return to_text({"response": {"status": "200 OK"}})
         case Bundled(body=body):
             return b'{"resource":' + body + b',"response":{"status":"200 OK"}}'
         case Document(resource=resource):

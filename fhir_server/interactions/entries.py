@@ -7,6 +7,8 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,15 +16,23 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from fhir_server.interactions.references import conditional
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Issue, Unprocessable, Unsupported
 from fhir_server.r4.interaction import (
     Capabilities,
+    ConditionalDelete,
+    ConditionalPatch,
+    ConditionalUpdate,
+    Content,
     Create,
+    Criteria,
     Delete,
     History,
     InBundle,
     Interaction,
+    Patch,
+    PatchKind,
     Read,
     Search,
     Update,
@@ -43,21 +53,29 @@ class Asked(msgspec.Struct, frozen=True):
     What one entry says around its resource.
 
     `request` has the members of Bundle.entry.request that name an interaction, None when there is
-    no request. `resource_type` is None without a resource, empty when the resource does not say.
+    no request. `resource_type` is None without a resource, empty when the resource does not say;
+    `resource_id` is its id. `references` are those by criteria, each with its expression.
     """
 
     full_url: str | None
     request: Request | None
     resource_type: str | None
+    resource_id: str | None = None
+    references: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Entry number `index` of the Bundle, and what it asks for; its resource stays in the Bundle."""
+    """
+    Entry number `index` of the Bundle, and what it asks for; its resource stays in the Bundle.
+
+    A `head` is answered without the resource.
+    """
 
     index: int
     full_url: str | None
     interaction: Interaction
+    head: bool = False
 
     @property
     def expression(self) -> str:
@@ -69,12 +87,20 @@ def asked(entry: Any) -> Asked:
     if not isinstance(entry, dict):
         return Asked(None, None, None)
     request, resource, full_url = entry.get("request"), entry.get("resource"), entry.get("fullUrl")
-    return Asked(
+    around = (
         full_url if isinstance(full_url, str) else None,
         {name: value for name, value in request.items() if name in _REQUEST and isinstance(value, str)}
         if isinstance(request, dict)
         else None,
-        str(resource.get("resourceType", "")) if isinstance(resource, dict) else None,
+    )
+    if not isinstance(resource, dict):
+        return Asked(*around, None)
+    id = resource.get("id")
+    return Asked(
+        *around,
+        str(resource.get("resourceType", "")),
+        id if isinstance(id, str) else None,
+        tuple(conditional(resource)),
     )
 
 
@@ -99,7 +125,8 @@ def require_envelope(envelope: Resource) -> None:
 def entry_of(index: int, asked: Asked, base_url: str) -> Entry:
     """The entry at `index`, which says `asked`. Raises Invalid or Unsupported naming the entry."""
     try:
-        return Entry(index, asked.full_url, _interaction(index, asked, base_url))
+        head = asked.request is not None and asked.request.get("method") == "HEAD"
+        return Entry(index, asked.full_url, _interaction(index, asked, base_url), head)
     except FhirError as refusal:
         raise within(refusal, index) from refusal
 
@@ -129,24 +156,66 @@ def _interaction(index: int, asked: Asked, base_url: str) -> Interaction:
     request = asked.request
     if request is None:
         raise Invalid("The entry has no request", "request")
-    if "ifNoneExist" in request:
-        raise Unsupported("Conditional create is not supported", "request.ifNoneExist")
     path, _, query = _relative(request["url"], base_url).partition("?")
     steps = [unquote(step) for step in path.split("/") if step]
-    method = request["method"]
-    if method == "GET":
-        return _get(steps, query, request)
-    if method not in ("POST", "PUT", "DELETE"):
-        raise Unsupported(f"`{method}` in a Bundle is not supported", "request.method")
-    if query:
-        raise Unsupported("Conditional update and delete are not supported", "request.url")
-    if method == "POST" and len(steps) == 1:
-        return Create(_type(steps[0]), _content(index, asked))
-    if method == "PUT" and len(steps) == 2:
-        return Update(_key(steps), _content(index, asked), _if_match(request), _if_absent(request))
-    if method == "DELETE" and len(steps) == 2:
-        return Delete(_key(steps), _if_match(request))
+    match request["method"], steps, bool(query):
+        case (("GET" | "HEAD"), _, _):
+            return _get(steps, query, request)
+        case "POST", [resource_type], False:
+            return Create(
+                _type(resource_type), _content(index, asked), _if_none_exist(resource_type, request)
+            )
+        case (("PUT" | "PATCH" | "DELETE"), [_], True):
+            return _conditional(index, asked, request, criteria_of(_type(steps[0]), query))
+        case "PUT", [_, _], False:
+            return Update(_key(steps), _content(index, asked), _if_match(request), _if_absent(request))
+        case "PATCH", [_, _], False:
+            return Patch(_key(steps), "fhirpath", _content(index, asked), _if_match(request))
+        case "DELETE", [_, _], False:
+            return Delete(_key(steps), _if_match(request))
     raise Invalid("The address is not one for this method", "request.url")
+
+
+def _conditional(index: int, asked: Asked, request: Request, criteria: Criteria) -> Interaction:
+    if_match = _if_match(request)
+    match request["method"]:
+        case "PUT":
+            return ConditionalUpdate(criteria, _content(index, asked), if_match, _if_absent(request))
+        case "PATCH":
+            return ConditionalPatch(criteria, "fhirpath", _content(index, asked), if_match)
+        case _:
+            return ConditionalDelete(criteria, if_match)
+
+
+def criteria_of(resource_type: str, query: str) -> Criteria:
+    """What stands behind the `?` of a conditional address."""
+    try:
+        pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise Invalid("The criteria are not UTF-8", "request.url") from error
+    return Criteria(resource_type, tuple(pairs))
+
+
+def _if_none_exist(resource_type: str, request: Request) -> Criteria | None:
+    sought = request.get("ifNoneExist")
+    return None if sought is None else criteria_of(resource_type, sought)
+
+
+def patch_in(resource: Resource) -> tuple[PatchKind, Content]:
+    """
+    The patch that the resource of an entry is: Parameters, or a Binary with its media type.
+
+    https://hl7.org/fhir/R4/http.html#patch
+    """
+    if resource.get("resourceType") == "Parameters":
+        return "fhirpath", resource
+    kind = _PATCHES.get(str(resource.get("contentType", "")).partition(";")[0].strip())
+    if resource.get("resourceType") != "Binary" or kind is None:
+        raise Invalid("A PATCH holds Parameters, or a Binary with a JSON Patch or XML Patch", "resource")
+    try:
+        return kind, b64decode(str(resource.get("data", "")), validate=True)
+    except ValueError as error:
+        raise Invalid("The data of the Binary is not base64", "Binary.data") from error
 
 
 def _get(steps: list[str], query: str, request: Request) -> Interaction:
@@ -226,4 +295,8 @@ def _since(request: Request) -> datetime | None:
         raise Invalid("`ifModifiedSince` is not a time that there was", "request.ifModifiedSince") from error
 
 
+_PATCHES: Final[Mapping[str, PatchKind]] = {
+    "application/json-patch+json": "json",
+    "application/xml-patch+xml": "xml",
+}
 _REQUEST: Final = frozenset({"method", "url", "ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"})

@@ -17,6 +17,7 @@ from typing import Any, Final
 from fhir_server.r4.resource import Resource
 
 _TEXT: Final = frozenset({"value", "system", "valueString", "display", "text", "valueMarkdown"})
+_CRITERIA: Final = re.compile(r"(?:https?://[^?]*/)?[A-Z][A-Za-z]+\?")
 _IN_NARRATIVE: Final = re.compile(r"""((?:href|src)\s*=\s*["'])([^"'#]*)""")
 
 
@@ -28,6 +29,24 @@ def resolved(resource: Resource, addresses: Mapping[str, str]) -> Resource:
 def unresolved(resource: Resource) -> Iterator[str]:
     """The `urn:uuid:` and `urn:oid:` references left over, as expressions from `resource` on."""
     yield from _left_over(resource, str(resource.get("resourceType", "")))
+
+
+def conditional(resource: Resource) -> Iterator[tuple[str, str]]:
+    """The references by criteria (`Patient?identifier=7`), each with its expression."""
+    yield from _by_criteria(resource, str(resource.get("resourceType", "")))
+
+
+def _by_criteria(value: Any, expression: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if isinstance(child, dict | list):
+                yield from _by_criteria(child, f"{expression}.{name}")
+            elif name == "reference" and isinstance(child, str) and _CRITERIA.match(child):
+                yield child, f"{expression}.reference"
+    else:
+        for index, child in enumerate(value):
+            if isinstance(child, dict | list):
+                yield from _by_criteria(child, f"{expression}[{index}]")
 
 
 def _replaced(value: Any, addresses: Mapping[str, str]) -> Any:

@@ -25,7 +25,7 @@ from fhir_server.interactions.references import resolved, unresolved
 from fhir_server.r4.bundle_text import BundleText
 from fhir_server.r4.errors import FhirError, Invalid, Issue, TooCostly, Unprocessable
 from fhir_server.r4.media import Format
-from fhir_server.r4.resource import Key, Resource
+from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.xml import from_xml
 
 Kind = Literal["batch", "transaction"]
@@ -48,13 +48,16 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     """
     Of a writing entry: the key that it writes.
 
-    `has_content` unless it deletes; `carries_id` when the resource must have the id of the key.
+    `has_content` unless it deletes; `carries_id` when the resource must have the id of the key. What is
+    wanted `raw` is given back as text, only its references resolved: a patch, or what a condition
+    is still to decide on.
     """
 
     index: int
     key: Key
     has_content: bool = True
     carries_id: bool = False
+    raw: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -62,6 +65,13 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
     index: int
     prepared: Prepared
+
+
+class Raw(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The resource of the entry at `index`, as JSON text."""
+
+    index: int
+    text: bytes
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -80,6 +90,10 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=1):
     def refusal(self) -> FhirError:
         """The FhirError that it was made of."""
         return _KINDS[self.kind](self.told, issues=self.issues)
+
+
+Item = Ready | Refused | Raw
+"""What became of one order."""
 
 
 class SubmittedBundle:
@@ -114,9 +128,7 @@ class SubmittedBundle:
         self.asked.append(asked(entry))
         return without_resource(entry)
 
-    def prepared(
-        self, orders: Sequence[Order], others: Mapping[str, str] | None = None
-    ) -> Iterator[Ready | Refused]:
+    def prepared(self, orders: Sequence[Order], others: Mapping[str, str] | None = None) -> Iterator[Item]:
         """
         What becomes of the entries in `orders`; with `others`, of a transaction, their references resolved.
 
@@ -141,11 +153,13 @@ class SubmittedBundle:
             elif not issues:
                 yield item
 
-    def _prepared(self, order: Order, addresses: Mapping[str, str] | None = None) -> Ready | Refused:
+    def _prepared(self, order: Order, addresses: Mapping[str, str] | None = None) -> Item:
         try:
             resource = self._text.entry(order.index)["resource"]
             if addresses is not None:
                 resource = _resolved(resource, addresses)
+            if order.raw:
+                return Raw(order.index, to_text(resource))
             if order.carries_id:
                 require_id(resource, order.key)
             rules = self._rules

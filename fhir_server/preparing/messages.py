@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from fhir_server.interactions.entries import Asked
-from fhir_server.interactions.submission import Kind, Order, Ready, Refused, Rules
+from fhir_server.interactions.submission import Item, Kind, Order, Refused, Rules
 from fhir_server.r4.media import Format
 
 HEAD_BYTES: Final = 4
@@ -62,7 +62,7 @@ class Entries(msgspec.Struct, frozen=True, tag=True):
 class Items(msgspec.Struct, frozen=True, tag=True):
     """From the process: a piece of what became of the orders."""
 
-    items: list[Ready | Refused]
+    items: list[Item]
     last: bool
 
 

@@ -19,7 +19,7 @@ from typing import Final, Self
 import structlog
 
 from fhir_server.interactions.entries import Asked
-from fhir_server.interactions.submission import Kind, Order, Ready, Refused, Rules
+from fhir_server.interactions.submission import Item, Kind, Order, Rules
 from fhir_server.preparing.messages import (
     HEAD_BYTES,
     PIECE_BYTES,
@@ -111,7 +111,7 @@ class Process:
 
     async def prepared(
         self, orders: Sequence[Order], others: Mapping[str, str] | None
-    ) -> AsyncIterator[list[Ready | Refused]]:
+    ) -> AsyncIterator[list[Item]]:
         """What becomes of the orders, some at a time."""
         self.idle = False
         for message in _pieces(orders, others):

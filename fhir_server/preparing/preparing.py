@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from fhir_server.interactions.entries import Asked
-from fhir_server.interactions.submission import Kind, Order, Ready, Refused, Rules, SubmittedBundle
+from fhir_server.interactions.submission import Item, Kind, Order, Rules, SubmittedBundle
 from fhir_server.preparing.memory import give_back_memory
 from fhir_server.preparing.pool import Pool, Process
 from fhir_server.r4.errors import Unavailable
@@ -58,7 +58,7 @@ class Opened(Protocol):
 
     def prepared(
         self, orders: Sequence[Order], others: Mapping[str, str] | None
-    ) -> AsyncIterator[Sequence[Ready | Refused]]:
+    ) -> AsyncIterator[Sequence[Item]]:
         """As SubmittedBundle.prepared, some at a time."""
 
 
@@ -133,7 +133,7 @@ class _Here:
 
     async def prepared(
         self, orders: Sequence[Order], others: Mapping[str, str] | None
-    ) -> AsyncIterator[Sequence[Ready | Refused]]:
+    ) -> AsyncIterator[Sequence[Item]]:
         async for item in in_slices(self._bundle.prepared(orders, others)):
             yield (item,)
 
@@ -146,5 +146,5 @@ class _Elsewhere:
 
     def prepared(
         self, orders: Sequence[Order], others: Mapping[str, str] | None
-    ) -> AsyncIterator[Sequence[Ready | Refused]]:
+    ) -> AsyncIterator[Sequence[Item]]:
         return self._process.prepared(orders, others)

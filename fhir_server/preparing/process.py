@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from fhir_server.interactions.submission import Order, Ready, Refused, Rules, SubmittedBundle
+from fhir_server.interactions.submission import Item, Order, Raw, Ready, Refused, Rules, SubmittedBundle
 from fhir_server.logs import configure
 from fhir_server.preparing.memory import give_back_memory
 from fhir_server.preparing.messages import (
@@ -121,20 +121,22 @@ def _read(stream: BufferedRWPair, text: bytes, format: Format, rules: Rules) -> 
     return bundle
 
 
-def _answer(stream: BufferedRWPair, items: Iterable[Ready | Refused]) -> None:
+def _answer(stream: BufferedRWPair, items: Iterable[Item]) -> None:
     for some in _pieces(items):
         _say(stream, Items(some, last=False))
     _say(stream, Items([], last=True))
 
 
-def _pieces(items: Iterable[Ready | Refused]) -> Iterator[list[Ready | Refused]]:
+def _pieces(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Some at a time, by what they weigh; none are kept once they are sent."""
-    some: list[Ready | Refused] = []
+    some: list[Item] = []
     weight = 0
     for item in items:
         some.append(item)
         if isinstance(item, Ready):
             weight += sum(map(len, item.prepared.parts)) + sum(map(len, item.prepared.entry.tokens))
+        elif isinstance(item, Raw):
+            weight += len(item.text)
         if weight >= PIECE_BYTES or len(some) >= PIECE_ITEMS:
             yield some
             some, weight = [], 0

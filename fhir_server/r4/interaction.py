@@ -154,11 +154,13 @@ class Submission:
     """
     POST a Bundle: a batch, each entry on its own, or a transaction, all entries or none.
 
-    Which of the two, the Bundle says; it is known when it has been read.
+    Which of the two, the Bundle says; it is known when it has been read. `returning` is what the
+    client prefers its entries to return.
     """
 
     content: bytes
     format: Format = Format.JSON
+    returning: str | None = None
 
     def taken(self) -> bytes:
         """The text, for the one who reads it: 60 MB must not be kept until there is an answer."""

@@ -13,21 +13,27 @@ https://hl7.org/fhir/R4/http.html#cond-update, https://www.mongodb.com/docs/manu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from fhir_server.search.matching import matches
+from fhir_server.search.predicate import Predicate
+from fhir_server.search.version import Version
 from fhir_server.store.database import Database
-from fhir_server.store.documents import Document
+from fhir_server.store.documents import Document, version
 from fhir_server.store.filters import to_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
+from fhir_server.store.overflow import OVERFLOWING_TYPES
 from fhir_server.store.resolving import resolved
 from fhir_server.store.unit import Condition, Moved, Unit
 
-_ASKED_TOGETHER: Final = 50
+ASKED_TOGETHER: Final = 50
+"""Conditions in one query."""
 _TOUCHED: Final = [{"$set": {"at": "$$NOW"}}]
 
 
@@ -71,35 +77,63 @@ async def matching(
 
     Raises what the driver raises: within a transaction that decides whether it is tried again.
     """
+    asking = _Asking(database, limits, session)
     matched: list[tuple[str, ...]] = []
-    for start in range(0, len(conditions), _ASKED_TOGETHER):
-        some = conditions[start : start + _ASKED_TOGETHER]
-        first, *others = [
-            await _asked(database, condition, place, session, limits) for place, condition in enumerate(some)
-        ]
-        unions = [{"$unionWith": {"coll": database.resources.name, "pipeline": one}} for one in others]
-        cursor = await database.resources.aggregate(
-            [*first, *unions], session=session, maxTimeMS=limits.search_milliseconds_max
-        )
-        keys: list[list[str]] = [[] for _ in some]
-        for fields in await cursor.to_list():
-            keys[fields["place"]].append(fields["_id"])
-        matched += [tuple(sorted(one)) for one in keys]
+    for start in range(0, len(conditions), ASKED_TOGETHER):
+        matched += await asking.together(conditions[start : start + ASKED_TOGETHER])
     return matched
 
 
-async def _asked(
-    database: Database,
-    condition: Condition,
-    place: int,
-    session: AsyncClientSession | None,
-    limits: StoreLimits,
-) -> list[Document]:
-    wanted, types = narrowed(condition.predicate, condition.types)
-    wanted = await resolved(database, wanted, types, session, limits)
-    shown: dict[str, Any] = {"_id": 1, "place": {"$literal": place}}
-    return [
-        {"$match": to_filter(wanted, types=types)},
-        {"$limit": condition.matches_max},
-        {"$project": shown},
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    database: Database
+    limits: StoreLimits
+    session: AsyncClientSession | None
+
+    async def together(self, conditions: Sequence[Condition]) -> list[tuple[str, ...]]:
+        """
+        One round trip for all: what matches any of them, judged one by one.
+
+        One by one from the start where that cannot be judged from a document, or finds too much.
+        """
+        most = sum(condition.matches_max for condition in conditions)
+        if len(conditions) == 1 or any(condition.types & OVERFLOWING_TYPES for condition in conditions):
+            return [await self.alone(condition) for condition in conditions]
+        filters = [_filter(condition.predicate, condition.types) for condition in conditions]
+        found = await self._find({"$or": filters}, {"body": 0}, most + 1)
+        if len(found) > most:
+            return [await self.alone(condition) for condition in conditions]
+        versions = [version(fields) for fields in found]
+        return [_matches(condition, versions) for condition in conditions]
+
+    async def alone(self, condition: Condition) -> tuple[str, ...]:
+        predicate = await resolved(
+            self.database, condition.predicate, condition.types, self.session, self.limits
+        )
+        where = _filter(predicate, condition.types)
+        found = await self._find(where, {"_id": 1}, condition.matches_max)
+        return tuple(sorted(fields["_id"] for fields in found))
+
+    async def _find(self, where: Document, shown: Document, most: int) -> list[Document]:
+        cursor = self.database.resources.find(
+            where,
+            shown,
+            limit=most,
+            session=self.session,
+            max_time_ms=self.limits.search_milliseconds_max,
+        )
+        return await cursor.to_list()
+
+
+def _filter(predicate: Predicate, types: frozenset[str]) -> Document:
+    wanted, of_types = narrowed(predicate, types)
+    return to_filter(wanted, types=of_types)
+
+
+def _matches(condition: Condition, versions: Sequence[Version]) -> tuple[str, ...]:
+    keys = [
+        str(one.key)
+        for one in versions
+        if one.key.type in condition.types and matches(condition.predicate, one)
     ]
+    return tuple(sorted(keys)[: condition.matches_max])

@@ -101,8 +101,11 @@ async def test_a_refusal_while_committing_names_its_entry(server: Server) -> Non
         ([{**a_post(a_patient()), "colour": "blue"}], "Bundle.entry[0].colour"),
         ([{**a_post(a_patient()), "request": {"method": "POST", "url": "Patient", "ifNoneExist": "a=b"}}],
          "Bundle.entry[0].request.ifNoneExist"),
-        ([{"resource": a_patient(), "request": {"method": "PUT", "url": "Patient?identifier=1"}}],
+        ([{"resource": a_patient(), "request": {"method": "PUT", "url": "Patient?nonsense=1"}}],
          "Bundle.entry[0].request.url"),
+        ([a_request("DELETE", "Patient?_count=1")], "Bundle.entry[0].request.url"),
+        ([{"resource": a_patient(), "request": {"method": "PATCH", "url": "Patient/1"}}],
+         "Bundle.entry[0].resource"),
     ],
 )  # fmt: skip
 async def test_a_bundle_that_cannot_be_done_is_refused_with_its_entry(
