@@ -97,7 +97,7 @@ class Application:
         self._open = AsyncExitStack()
         self._store: Store | None = None
         self._fhir: Any = None
-        self._face: Any = face(self._not_ready, self._metrics, settings.base_url)
+        self._face: Any = face(self._not_ready, self._metrics, settings.base_url, registered(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

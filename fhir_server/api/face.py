@@ -1,31 +1,44 @@
 """
-What is around the FHIR API: the start page, health, metrics and their documentation.
+What is around the FHIR API: the start page, documentation, health and metrics.
 
-These routes are public, and the literal list of them stands in a test; /metrics answers
-loopback callers alone.
+These routes are public and hold no data, and the literal list of them stands in a test; /metrics
+answers loopback callers alone.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from html import escape
+from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_server.api.metrics import Metrics
+from fhir_server.api.openapi import names, openapi
+from fhir_server.api.pages import Page, docs_page, file, page, start_page
+from fhir_server.interactions.registered import Registered
+from fhir_server.r4.resource import to_text
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """What is not ready, by name, with the reason; empty when all is."""
 
-PUBLIC: Final = ("/", "/health/live", "/health/ready", "/metrics")
+PUBLIC: Final = (
+    "/",
+    "/docs",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi/{name}.json",
+    "/pages/{name}",
+)
 
 
-def face(ready: Ready, metrics: Metrics, base_url: str) -> FastAPI:
+def face(ready: Ready, metrics: Metrics, base_url: str, registered: Registered) -> FastAPI:
     """The application for everything that is not below the FHIR base."""
     app = FastAPI(
         title="FHIR interoperability server",
@@ -35,11 +48,7 @@ def face(ready: Ready, metrics: Metrics, base_url: str) -> FastAPI:
         # A redirect would be made from the Host header, which anybody can choose.
         redirect_slashes=False,
     )
-
-    @app.get("/", response_class=HTMLResponse)
-    async def start_page() -> HTMLResponse:
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return HTMLResponse(_PAGE.format(base_url=escape(base_url)), headers=policy)
+    _add_pages(app, base_url, registered)
 
     @app.get("/health/live")
     async def live() -> JSONResponse:
@@ -61,6 +70,37 @@ def face(ready: Ready, metrics: Metrics, base_url: str) -> FastAPI:
     return app
 
 
+def _add_pages(app: FastAPI, base_url: str, registered: Registered) -> None:
+    base_path = urlsplit(base_url).path.rstrip("/")
+    start, docs = start_page(base_url, base_path), docs_page()
+    known = frozenset(names())
+
+    @lru_cache(maxsize=_DOCUMENTS_KEPT)
+    def document(name: str) -> Page:
+        return page(to_text(openapi(name, registered, base_path)), "application/json")
+
+    @app.api_route("/", methods=_READ)
+    async def first(request: Request) -> Response:
+        return start.answer(request)
+
+    @app.api_route("/docs", methods=_READ)
+    async def documentation(request: Request) -> Response:
+        return docs.answer(request)
+
+    @app.api_route("/pages/{name}", methods=_READ)
+    async def file_of_a_page(name: str, request: Request) -> Response:
+        found = file(name)
+        return _nothing() if found is None else found.answer(request)
+
+    @app.api_route("/openapi/{name}.json", methods=_READ)
+    async def openapi_document(name: str, request: Request) -> Response:
+        return document(name).answer(request) if name in known else _nothing()
+
+
+def _nothing() -> Response:
+    return JSONResponse({"detail": "Not Found"}, 404)
+
+
 def _is_loopback(request: Request) -> bool:
     """Does a process on this machine ask for itself, and not as somebody's proxy?"""
     if request.client is None or not _FORWARDED.isdisjoint(request.headers):
@@ -71,20 +111,8 @@ def _is_loopback(request: Request) -> bool:
         return False
 
 
-_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+_READ: Final = ["GET", "HEAD"]
+_DOCUMENTS_KEPT: Final = 16
+"""Of up to a hundred kilobytes each, made in some milliseconds."""
 
-_PAGE: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>FHIR server</title>
-<meta name="viewport" content="width=device-width">
-<style>
-  :root {{ color-scheme: light dark }}
-  body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}
-</style>
-<h1>FHIR interoperability server</h1>
-<p>FHIR R4 (4.0.1) at <code>{base_url}</code>. What it does is in its
-<a href="{base_url}/metadata">CapabilityStatement</a>.</p>
-<p>Everything else needs an access token. An operator on this machine issues one:</p>
-<pre>fhir-server token --data-dir DIR --scope 'system/*.rs'</pre>
-<p>Health: <a href="/health/ready">/health/ready</a></p>
-</html>
-"""
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})

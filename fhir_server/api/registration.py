@@ -17,6 +17,7 @@ from fhir_server.interactions.registered import (
     SystemInteraction,
     TypeInteraction,
 )
+from fhir_server.operations import OPERATIONS
 from fhir_server.r4.media import Format
 from fhir_server.settings import Settings
 
@@ -24,7 +25,7 @@ Code = TypeVar("Code", TypeInteraction, SystemInteraction)
 
 
 def registered(
-    settings: Settings, operations: Iterable[RegisteredOperation] = ()
+    settings: Settings, operations: Iterable[RegisteredOperation] = OPERATIONS.values()
 ) -> Registered:
     """What a process with these settings serves."""
     served = {code for route in ROUTES for code in route.serves}

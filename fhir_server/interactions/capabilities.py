@@ -123,7 +123,6 @@ def _head(resource_type: str, base_url: str, started: datetime) -> dict[str, Any
 
 
 def _rest(registered: Registered) -> dict[str, Any]:
-    types = sorted(definitions().resource_types)
     return {
         "mode": "server",
         "security": {
@@ -131,9 +130,9 @@ def _rest(registered: Registered) -> dict[str, Any]:
             "service": [{"coding": [{"system": _SECURITY_SERVICE, "code": "OAuth"}]}],
             "description": "Bearer tokens with SMART scopes, issued by the operator of the server.",
         },
-        "resource": [_resource(name, registered) for name in types],
+        "resource": [_resource(name, registered) for name in sorted(definitions().resource_types)],
         "interaction": [{"code": code} for code in registered.system],
-        "searchParam": [_search_param(parameter) for parameter in _of_all_types(tuple(types))],
+        "searchParam": [_search_param(parameter) for parameter in searchable_in_all()],
         **_operations(registered.operations_at("system")),
     }
 
@@ -188,7 +187,9 @@ def searchable(resource_type: str) -> list[Parameter]:
     ]
 
 
-def _of_all_types(types: tuple[str, ...]) -> list[Parameter]:
+def searchable_in_all() -> list[Parameter]:
+    """Those that a search over all types gets an answer for, as one of the types has them."""
+    types = tuple(sorted(definitions().resource_types))
     return [parameter for parameter in searchable(types[0]) if is_supported(types, parameter.code)]
 
 

