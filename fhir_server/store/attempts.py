@@ -67,17 +67,23 @@ class Attempts:
         self._clock = clock
         self._random = random
 
-    async def settle(self, units: Sequence[Unit], seconds: float) -> list[Outcome | BaseException]:
-        """What came of each unit within `seconds`; None for one that is too large for company."""
-        return await self._together(units, _now() + seconds, 0)
+    async def settle(
+        self, units: Sequence[Unit], seconds: float, *, alone: bool = False
+    ) -> list[Outcome | BaseException]:
+        """
+        What came of each unit within `seconds`; None for one that is too large for a group.
+
+        One that is `alone`, with the time that it takes, may be as large as a transaction.
+        """
+        return await self._together(units, _now() + seconds, 0, alone=alone)
 
     async def _together(
-        self, units: Sequence[Unit], until: float, tries: int
+        self, units: Sequence[Unit], until: float, tries: int, *, alone: bool
     ) -> list[Outcome | BaseException]:
         while True:
             # As a task, so that a bug in one judge is a result, and only that of its own unit.
             [ended] = await asyncio.gather(
-                self._attempt(units, until, again=tries > 0), return_exceptions=True
+                self._attempt(units, until, again=tries > 0, alone=alone), return_exceptions=True
             )
             if isinstance(ended, list):
                 return list(ended)
@@ -97,11 +103,14 @@ class Attempts:
     ) -> list[Outcome | BaseException]:
         half = len(units) // 2
         first, second = await asyncio.gather(
-            self._together(units[:half], until, tries), self._together(units[half:], until, tries)
+            self._together(units[:half], until, tries, alone=False),
+            self._together(units[half:], until, tries, alone=False),
         )
         return first + second
 
-    async def _attempt(self, units: Sequence[Unit], until: float, *, again: bool) -> list[Outcome]:
+    async def _attempt(
+        self, units: Sequence[Unit], until: float, *, again: bool, alone: bool
+    ) -> list[Outcome]:
         """Raises what the driver raises as long as nothing has been committed."""
         async with self._shards.borrow() as chain, self._database.transaction(until - _now()) as session:
             gone: Sequence[Moved | None] = ()
@@ -111,7 +120,9 @@ class Attempts:
                 gone = await moved(self._database, units, session, limits=self._limits)
             keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
             currents = await self._currents(session, keys)
-            plan = await result_in_slices(self._planner.plan(units, currents, self._clock(), gone))
+            plan = await result_in_slices(
+                self._planner.plan(units, currents, self._clock(), gone, alone=alone)
+            )
             if plan.is_empty:
                 return plan.outcomes
             links = [link async for link in in_slices(chain.links(plan.records))]

@@ -104,4 +104,5 @@ def _lacks_text(fields: Document) -> bool:
 
 
 def _name(fields: Document) -> str:
-    return history_id(key_of(fields), fields["n"])
+    number: int = fields["of"] if "of" in fields else fields["n"]
+    return history_id(key_of(fields), number)

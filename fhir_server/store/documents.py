@@ -9,7 +9,8 @@ A version as a document of the collections `resources` (current) and `history` (
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
 * `more` when there are too many tokens or patients for one document: about the bytes of those that
-  stand in documents of their own (overflow.py); read back, all of them are in `whole`
+  stand in documents of their own (overflow.py); read back, all of them are in `whole`. A tombstone
+  has them where the version that it deleted has them: `of` is the number of that one
 * `was` the entry that a tombstone deleted, in no index; its `tok` is `~deleted` (and the `@`
   tokens), so no search finds it and history can judge who may know of it
 * `ce` in Consents: the epoch in which this version was committed (epoch.py)

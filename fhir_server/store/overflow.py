@@ -18,9 +18,8 @@ name without all of them being looked up.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain
 from typing import Final
 
 from fhir_server.search.escaping import split
@@ -53,17 +52,27 @@ def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[D
     if fields["ty"] not in OVERFLOWING_TYPES or len(tokens) + len(patients) <= limits.entry_tokens_inline_max:
         return []
     most = limits.name_tokens_inline_max
-    long = {name for name, number in Counter(map(_name_of, tokens)).items() if number > most}
-    aside = [token for token in tokens if _name_of(token) in long]
+    by_name: dict[str, list[str]] = {}
+    for token in tokens:
+        by_name.setdefault(_name_of(token), []).append(token)
+    long = [alike for alike in by_name.values() if len(alike) > most]
     others = patients[most:]
-    if not aside and not others:
+    if not long and not others:
         return []
-    kept = [token for token in tokens if _name_of(token) not in long]
-    kept += [*_compared(aside), MARKER_PREFIX + name]
-    _keep(fields, kept, patients[:most])
+    aside = [*chain.from_iterable(long)]
+    kept = [token for alike in by_name.values() if len(alike) <= most for token in alike]
+    kept += [token for alike in long for token in _compared(alike)]
+    _keep(fields, [*kept, MARKER_PREFIX + name], patients[:most])
     named = [PATIENT_PREFIX + patient for patient in others]
     fields["more"] = sum(map(len, aside)) + 2 * sum(map(len, named))
     return [*_parts(f"{name}/p", named, limits), *_parts(f"{name}/t", aside, limits)]
+
+
+def leave_aside(tombstone: Document, current: Document) -> None:
+    """The entry of a tombstone is that of what it deletes, and stays where it is."""
+    _keep(tombstone, own_tokens(current), current.get("pts", ()))
+    tombstone["more"] = current["more"]
+    tombstone["of"] = current.get("of", current["n"])
 
 
 def whole(fields: Document, aside: Iterable[Sequence[str]]) -> Whole:
@@ -96,17 +105,13 @@ def _name_of(token: str) -> str:
 
 
 def _compared(tokens: list[str]) -> Iterator[str]:
-    """Of each name and form of value the tokens that `fhir_server.search.ordering` may sort by."""
-    ordered = sorted(tokens, key=_form)
-    for _, alike in groupby(ordered, key=lambda token: _form(token)[:-1]):
-        first, *rest = alike
-        yield first
-        yield from rest[-1:]
-
-
-def _form(token: str) -> tuple[str, int, bool, str]:
-    value = split(token.split("|", 2)[2], "|")
-    return _name_of(token), len(value), bool(value[0]), value[0]
+    """Of one name and each form of value the tokens that `fhir_server.search.ordering` may sort by."""
+    by_form: dict[tuple[int, bool], list[tuple[str, str]]] = {}
+    for token in tokens:
+        value = split(token.split("|", 2)[2], "|")
+        by_form.setdefault((len(value), value[0] != ""), []).append((value[0], token))
+    for alike in by_form.values():
+        yield from dict.fromkeys((min(alike)[1], max(alike)[1]))
 
 
 def _parts(name: str, tokens: Sequence[str], limits: StoreLimits) -> Iterator[Document]:

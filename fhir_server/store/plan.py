@@ -30,7 +30,8 @@ from fhir_server.store.documents import (
     version,
 )
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.overflow import OVERFLOWING_TYPES
+from fhir_server.store.overflow import OVERFLOWING_TYPES, leave_aside
+from fhir_server.store.pages import weight_of
 from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.unit import Change, Moved, Unit, Write
 
@@ -94,11 +95,14 @@ class Planner:
         currents: Mapping[str, Document],
         now: datetime,
         moved: Sequence[Moved | None] = (),
+        *,
+        alone: bool = False,
     ) -> Generator[None, None, Plan]:
         """
         What `units`, which have no key in common, write over `currents` (by key).
 
-        Of those that have `moved` nothing is written. It is the generator's result; each step is one
+        Of those that have `moved` nothing is written, nor of what is too large for a group, unless
+        it is `alone`. It is the generator's result; each step is one
         write or one record (slices.py).
         """
         plan = Plan()
@@ -107,7 +111,7 @@ class Planner:
                 plan.outcomes.append(gone)
                 continue
             try:
-                outcome = yield from self._add(plan, unit, currents, now, shared=len(units) > 1)
+                outcome = yield from self._add(plan, unit, currents, now, shared=not alone)
                 plan.outcomes.append(outcome)
             except (FhirError, Moved) as refusal:
                 plan.outcomes.append(refusal)
@@ -119,20 +123,23 @@ class Planner:
     ) -> Generator[None, None, Outcome]:
         left: list[Version] = []
         own = Plan()
-        weight = 0
+        weight = replaced = 0
         for write in unit.writes:
             yield
             current = currents.get(str(write.key))
+            replaced += weight_of(current) if current is not None else 0
+            if shared and replaced > self.limits.group_unit_bytes_max:
+                return None
             new = self._judged(write, current, now)
             if new is not None:
                 weight += self._weighed(new)
+                if shared and weight > self.limits.group_unit_bytes_max:
+                    return None
                 self._write(own, new, current)
                 left.append(new)
             else:
                 assert current is not None, "a judge leaves unchanged only what is there"
                 left.append(version(current))
-        if shared and weight > self.limits.group_unit_bytes_max:
-            return None
         if weight > self.limits.transaction_bytes_max:
             raise TooLarge(
                 f"The writes have {weight} bytes, the limit is {self.limits.transaction_bytes_max}"
@@ -145,7 +152,10 @@ class Planner:
 
     def _write(self, own: Plan, new: Version, current: Document | None) -> None:
         fields = document(new)
-        own.bodies += set_aside(fields, self.limits)
+        if new.deleted and current is not None and "more" in current:
+            leave_aside(fields, current)
+        else:
+            own.bodies += set_aside(fields, self.limits)
         self._require_storable(fields)
         is_consent = new.key.type == CONSENT
         if current is None:

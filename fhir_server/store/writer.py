@@ -93,7 +93,9 @@ class Writer:
         """Gives a refusal instead of raising it: its caller may have gone away."""
         try:
             async with self._large:
-                [outcome] = await self._attempts.settle([unit], self._limits.transaction_seconds_max)
+                [outcome] = await self._attempts.settle(
+                    [unit], self._limits.transaction_seconds_max, alone=True
+                )
         finally:
             self._turns.give_back(turn)
         assert outcome is not None, "a unit alone shares no transaction"
