@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.server.running import a_patient
+from tests.server.running import a_patient, an_observation
 from tests.simulation.raced import Raced
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes through /proc")
@@ -57,3 +57,30 @@ async def test_of_many_conditional_updates_one_creates_and_all_are_kept(raced: R
     versions = sorted(int(answer.json()["meta"]["versionId"]) for answer in answers)
     assert versions == list(range(1, CLIENTS + 1))
     assert stored["meta"]["versionId"] == str(CLIENTS)
+
+
+async def test_of_many_transactions_with_one_condition_one_creates(raced: Raced) -> None:
+    """Two entries of each look for the same; a third refers to what is found or made."""
+    url = "urn:uuid:00000000-0000-4000-8000-00000000000a"
+    request = {"method": "POST", "url": "Patient", "ifNoneExist": f"identifier={SYSTEM}|together"}
+    patient = {"resource": identified("together"), "request": request}
+    about = {**an_observation("x"), "subject": {"reference": url}}
+    entries = [
+        {**patient, "fullUrl": url},
+        patient,
+        {"resource": about, "request": {"method": "POST", "url": "Observation"}},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+    async def submit(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("", json=bundle)
+
+    async with raced.clients(CLIENTS) as clients:
+        answers = await asyncio.gather(*map(submit, clients))
+        [stored] = await _stored(clients[0], "together")
+        count = await clients[0].get(f"/Observation?subject=Patient/{stored['id']}&_summary=count")
+    assert {answer.status_code for answer in answers} == {httpx.codes.OK}
+    told = Counter(answer.json()["entry"][0]["response"]["status"][:3] for answer in answers)
+    assert told == {"201": 1, "200": CLIENTS - 1}
+    assert count.json()["total"] == CLIENTS
+    assert raced.workers_at_work("transaction") == {"worker-0", "worker-1"}
