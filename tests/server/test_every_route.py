@@ -42,6 +42,19 @@ PUBLIC_ADDRESSES = {
 A_PATIENT = a_patient(id="p2", name=[{"family": SECRET}])
 AN_OBSERVATION = an_observation("p2", id="o-p2", note=[{"text": SECRET}])
 
+A_PATCH = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "replace"},
+                {"name": "path", "valueString": "Observation.status"},
+                {"name": "value", "valueCode": "amended"},
+            ],
+        }
+    ],
+}
 A_META = {
     "resourceType": "Parameters",
     "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "http://a.example", "code": "x"}]}}],
@@ -64,10 +77,14 @@ EXAMPLES: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("GET", "_history"): [("_history", None)],
     ("GET", "{type}"): [("Observation?subject=Patient/p2", None), ("Patient?_id=p2", None)],
     ("POST", "{type}"): [("Observation", AN_OBSERVATION)],
+    ("PUT", "{type}"): [("Observation?_id=o-p2", AN_OBSERVATION)],
+    ("PATCH", "{type}"): [("Observation?_id=o-p2", A_PATCH)],
+    ("DELETE", "{type}"): [("Observation?_id=o-p2", None)],
     ("POST", "{type}/_search"): [("Observation/_search?_id=o-p2", "")],
     ("GET", "{type}/_history"): [("Observation/_history", None)],
     ("GET", "{type}/{id}"): [("Observation/o-p2", None), ("Patient/p2", None)],
     ("PUT", "{type}/{id}"): [("Observation/o-p2", AN_OBSERVATION)],
+    ("PATCH", "{type}/{id}"): [("Observation/o-p2", A_PATCH)],
     ("DELETE", "{type}/{id}"): [("Observation/o-p2", None)],
     ("GET", "{type}/{id}/_history"): [("Observation/o-p2/_history", None)],
     ("GET", "{type}/{id}/_history/{vid}"): [("Observation/o-p2/_history/1", None)],
@@ -143,6 +160,8 @@ async def test_no_route_shows_or_changes_what_it_may_not(server: Server, bearer:
                 ]
                 assert found == [], told
                 assert set(statuses) <= {"401", "403", "404"}, told
+            elif answer.status_code == 204:
+                assert (method, path) == ("DELETE", "Observation?_id=o-p2"), "nothing matches what is hidden"
             else:
                 assert answer.status_code in (401, 403, 404), told
                 assert issues_of(answer), told

@@ -334,3 +334,23 @@ async def test_a_write_tells_its_warnings_where_an_outcome_is_preferred(server: 
         responses = (await client.post("/", json=bundle)).json()
     (issue,) = responses["entry"][0]["response"]["outcome"]["issue"]
     assert issue["expression"] == ["ValueSet"]
+
+
+async def test_xml_is_validated_and_answered_in_xml(server: Server) -> None:
+    patient = '<Patient xmlns="http://hl7.org/fhir"><contact><gender value="x"/></contact></Patient>'
+    wrapped = (
+        '<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="resource"/>'
+        f"<resource>{patient}</resource></parameter></Parameters>"
+    )
+    headers = {"Content-Type": "application/fhir+xml"}
+    async with server.as_() as client:
+        for body in (patient, wrapped):
+            answer = await client.post("/Patient/$validate", content=body, headers=headers)
+            assert {issue for issue in told(answer) if issue[0] == "error"} == {
+                ("error", "code-invalid", "Patient.contact[0].gender"),
+                ("error", "invariant", "Patient.contact[0]"),
+            }
+        as_xml = await client.post(
+            "/Patient/$validate", content=patient, headers=headers | {"Accept": "application/fhir+xml"}
+        )
+    assert as_xml.text.count("<issue>") == 3
