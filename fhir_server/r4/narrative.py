@@ -6,7 +6,13 @@ R4 allows the basic formatting elements and attributes of HTML 4 (txt-1) and som
 what is allowed, not of what is known to be dangerous. The text is XML: no DTD, hence no
 entities but XML's own five, no processing instructions.
 
-https://hl7.org/fhir/R4/narrative.html#rules
+Whoever shows a narrative hands it to a parser of HTML, which reads some of XML otherwise: what ends
+a comment or a CDATA section for one and not for the other is refused. Images may be elsewhere, as
+R4 has it, or raster images in place, as HL7's own narratives have them; a style loads nothing from
+elsewhere, and does not leave its place on the page.
+
+https://hl7.org/fhir/R4/narrative.html#rules,
+https://cheatsheetseries.owasp.org/cheatsheets/XSS_Filter_Evasion_Cheat_Sheet.html
 """
 
 from __future__ import annotations
@@ -14,6 +20,9 @@ from __future__ import annotations
 import re
 from typing import Final
 from xml.parsers import expat
+
+DEPTH_MAX: Final = 200
+"""Elements in each other. Readers of XML give up at 256 or crash; HL7's examples have at most 17."""
 
 _XHTML: Final = "http://www.w3.org/1999/xhtml"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
@@ -64,11 +73,19 @@ _ADDRESSES: Final = _words("cite href longdesc src usemap")
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _SCHEMES: Final = _words("cid ftp http https mailto tel urn")
-_IMAGE_DATA: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
+_IMAGE_SCHEMES: Final = _words("cid http https")
+# An SVG is a document, with scripts of its own.
+_IMAGE_DATA: Final = re.compile(r"data:image/(?:bmp|gif|jpeg|png|webp)[;,]", re.IGNORECASE)
 # Browsers skip control characters and spaces when they look for a scheme: `java&#9;script:`.
 _IGNORED: Final = re.compile(r"[\x00-\x20\x7f-\xa0]+")
 _STYLE_ADDRESS: Final = re.compile(r"url\s*\(\s*[\"']?([^)]*)", re.IGNORECASE)
-_ACTIVE_STYLE: Final = re.compile(r"expression\s*\(|@import|behavior\s*:|-moz-binding|\\|/\*", re.IGNORECASE)
+_STYLE_FUNCTION: Final = re.compile(r"([^\s(:;,]*)\s*\(")
+_STYLE_FUNCTIONS: Final = _words("calc hsl hsla rgb rgba url")
+_ACTIVE_STYLE: Final = re.compile(
+    r"@|\\|/\*|behavior\s*:|-moz-binding|(?<![\w-])position\s*:(?!\s*(?:static|relative)\b)", re.IGNORECASE
+)
+# Where HTML ends a comment at once, or once upon a time ran what it holds.
+_COMMENT_OF_HTML: Final = (">", "->", "[")
 
 
 def narrative_fault(text: str) -> str | None:
@@ -100,6 +117,8 @@ class _Reader:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
+        parser.CommentHandler = _judge_comment
+        parser.StartCdataSectionHandler = _refuse_cdata
         parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.ProcessingInstructionHandler = _refuse_instruction
         parser.XmlDeclHandler = _refuse_declaration
@@ -114,6 +133,8 @@ class _Reader:
         if element not in _ELEMENTS:
             raise _Refused("must hold only the basic formatting elements of HTML (txt-1)")
         self.depth += 1
+        if self.depth > DEPTH_MAX:
+            raise _Refused(f"must not be nested deeper than {DEPTH_MAX} levels")
         for attribute, value in attributes.items():
             _judge_attribute(element, attribute, value)
         if element == "img" and "src" in attributes:
@@ -132,7 +153,7 @@ def _judge_attribute(element: str, attribute: str, value: str) -> None:
         return
     if attribute not in _ATTRIBUTES and attribute not in _ATTRIBUTES_OF.get(element, ()):
         raise _Refused("must hold only the basic formatting attributes of HTML, no events (txt-1)")
-    if attribute in _ADDRESSES and not _is_passive_address(element, value):
+    if attribute in _ADDRESSES and not _is_passive_address(element, attribute, value):
         raise _Refused("must not link to anything active, such as `javascript:`")
     if attribute == "style" and not _is_passive_style(value):
         raise _Refused("must not have a style that loads or runs anything")
@@ -141,15 +162,24 @@ def _judge_attribute(element: str, attribute: str, value: str) -> None:
 def _is_passive_style(style: str) -> bool:
     if _ACTIVE_STYLE.search(style):
         return False
-    return all(_is_passive_address("img", address) for address in _STYLE_ADDRESS.findall(style))
+    if any(name.lower() not in _STYLE_FUNCTIONS for name in _STYLE_FUNCTION.findall(style)):
+        return False
+    return all(_is_within(_IGNORED.sub("", address)) for address in _STYLE_ADDRESS.findall(style))
 
 
-def _is_passive_address(element: str, address: str) -> bool:
+def _is_within(plain: str) -> bool:
+    """Is it an image in place, or an address beside the resource and not elsewhere?"""
+    if _IMAGE_DATA.match(plain):
+        return True
+    return _SCHEME.match(plain) is None and not plain.replace("\\", "/").startswith("//")
+
+
+def _is_passive_address(element: str, attribute: str, address: str) -> bool:
     plain = _IGNORED.sub("", address)
     scheme = _SCHEME.match(plain)
-    if scheme is None or scheme[1].lower() in _SCHEMES:
-        return True
-    return element == "img" and _IMAGE_DATA.match(plain) is not None
+    if element == "img" and attribute == "src":
+        return scheme is None or scheme[1].lower() in _IMAGE_SCHEMES or bool(_IMAGE_DATA.match(plain))
+    return scheme is None or scheme[1].lower() in _SCHEMES
 
 
 def _refuse_doctype(*_declaration: object) -> None:
@@ -162,3 +192,12 @@ def _refuse_instruction(*_instruction: object) -> None:
 
 def _refuse_declaration(*_declaration: object) -> None:
     raise _Refused("must be one `div`, without an XML declaration")
+
+
+def _judge_comment(text: str) -> None:
+    if text.startswith(_COMMENT_OF_HTML):
+        raise _Refused("must not have a comment that HTML reads otherwise")
+
+
+def _refuse_cdata() -> None:
+    raise _Refused("must not hold CDATA sections: HTML has none")

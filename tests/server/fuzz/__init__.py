@@ -1,0 +1,1 @@
+"""Strategies of Hypothesis: what is thrown at the server."""
