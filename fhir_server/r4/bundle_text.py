@@ -61,8 +61,8 @@ class BundleText:
 
     def _read_by_entry(self, text: bytes, sketch: Sketch) -> bool:
         """False when it is no plain Bundle, or there is something wrong with it."""
-        reader = _Reader(text, sketch)
         try:
+            reader = _Reader(text, sketch)
             self.envelope = reader.object()
         except _SketchRefusedError as refused:
             raise refused.refusal from refused
