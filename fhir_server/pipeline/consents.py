@@ -62,9 +62,11 @@ class Consents:
         moved, the query is asked again under the newer consents.
         """
         while True:
+            # Of the table as it is now: meanwhile somebody else may make it newer.
+            as_of = self._table.epoch
             restriction = self._table.restriction(requester(caller), now)
             result, epoch = await asyncio.gather(run(restriction), self._store.epoch())
-            if epoch <= self._table.epoch:
+            if epoch <= as_of:
                 return result
             await self.as_of(epoch)
 
