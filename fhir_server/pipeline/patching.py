@@ -35,7 +35,13 @@ from fhir_server.pipeline.writing import (
 )
 from fhir_server.r4.errors import Forbidden, MethodNotAllowed
 from fhir_server.r4.interaction import Content, Patch, PatchKind, Update
-from fhir_server.r4.patch import fhirpath_patch, json_patch, require_identity_kept, xml_patch
+from fhir_server.r4.patch import (
+    fhirpath_patch,
+    json_patch,
+    require_identity_kept,
+    without_stale_narrative,
+    xml_patch,
+)
 from fhir_server.r4.resource import Key, Resource, from_text
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -109,7 +115,7 @@ def _patched(kind: PatchKind, content: Content, version: Version) -> Resource:
     before = from_text(version.body)
     after = _KINDS[kind](before, parsed(content) if kind == "fhirpath" else content)
     require_identity_kept(before, after)
-    return after
+    return without_stale_narrative(before, after)
 
 
 def _pinned(write: Write, number: int) -> Write:

@@ -12,6 +12,7 @@ validated here, and what comes in is never changed.
 * `xml_patch`       RFC 5261, over the XML form
   * `xml_selector.py`   the part of XPath that leads to one node
 * `require_identity_kept`   what none of them may change; the caller asks after each
+* `without_stale_narrative` what none of them may leave; the caller asks after each
 * `draft.py`        a resource while it is changed
 * `faults.py`       what can be wrong with one operation
 
@@ -26,6 +27,13 @@ from __future__ import annotations
 from fhir_server.r4.patch.fhirpath_patch import fhirpath_patch
 from fhir_server.r4.patch.identity import require_identity_kept
 from fhir_server.r4.patch.json_patch import json_patch
+from fhir_server.r4.patch.narrative import without_stale_narrative
 from fhir_server.r4.patch.xml_patch import xml_patch
 
-__all__ = ["fhirpath_patch", "json_patch", "require_identity_kept", "xml_patch"]
+__all__ = [
+    "fhirpath_patch",
+    "json_patch",
+    "require_identity_kept",
+    "without_stale_narrative",
+    "xml_patch",
+]
