@@ -22,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
-from fhir_server.api.face import face
+from fhir_server.api.face import face, is_around
 from fhir_server.api.fhir import Fhir
 from fhir_server.api.metrics import Metrics
 from fhir_server.api.registration import registered
@@ -104,10 +104,10 @@ class Application:
             await self._lifespan(receive, send)
         elif scope["type"] != "http":
             raise ValueError(f"{scope['type']} is not served")
-        elif self._fhir is not None and _is_below(scope["path"], self._base_path):
-            await self._fhir(scope, receive, send)
-        else:
+        elif self._fhir is None or is_around(scope["path"]) or not _is_below(scope["path"], self._base_path):
             await self._face(scope, receive, send)
+        else:
+            await self._fhir(scope, receive, send)
 
     async def start(self) -> Services:
         """Open the store and begin to work; `stop` undoes it."""

@@ -38,6 +38,15 @@ PUBLIC: Final = (
 )
 
 
+def is_around(path: str) -> bool:
+    """
+    Is this an address of the face, even where the FHIR base is the root of the origin?
+
+    No resource type begins in lower case; `/` itself is the base then.
+    """
+    return path != "/" and (path in PUBLIC or path.startswith(("/openapi/", "/pages/")))
+
+
 def face(ready: Ready, metrics: Metrics, base_url: str, registered: Registered) -> FastAPI:
     """The application for everything that is not below the FHIR base."""
     app = FastAPI(

@@ -16,11 +16,11 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from fhir_server.interactions.capabilities import capabilities_from
 from fhir_server.interactions.references import conditional
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Issue, Unprocessable, Unsupported
 from fhir_server.r4.interaction import (
-    Capabilities,
     ConditionalDelete,
     ConditionalPatch,
     ConditionalUpdate,
@@ -222,7 +222,7 @@ def _get(steps: list[str], query: str, request: Request) -> Interaction:
     parameters = tuple(parse_qsl(query, keep_blank_values=True))
     match steps:
         case ["metadata"]:
-            return Capabilities()
+            return capabilities_from(parameters)
         case []:
             return Search(None, parameters)
         case ["_history"]:

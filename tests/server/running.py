@@ -75,9 +75,8 @@ async def serving(
     mongodb_url: str, database: str, data_dir: Path, *, mllp: socket | None = None, **told: Any
 ) -> AsyncIterator[Server]:
     """A server on a database of its own, until the block ends; it listens for HL7 v2 on `mllp`."""
-    settings = Settings(
-        mongodb_url=mongodb_url, mongodb_database=database, base_url=BASE, data_dir=data_dir, **told
-    )
+    told = {"base_url": BASE, **told}
+    settings = Settings(mongodb_url=mongodb_url, mongodb_database=database, data_dir=data_dir, **told)
     application = Application(settings, f"test-{database}", mllp)
     services = await application.start()
     try:

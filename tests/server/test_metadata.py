@@ -104,7 +104,9 @@ async def test_a_batch_is_answered_what_a_get_is(server: Server) -> None:
 
     async with server.bearing(None) as client:
         statement = (await client.get("/metadata")).json()
+        terminology = (await client.get("/metadata?mode=terminology&_elements=software")).json()
     assert await entry("metadata") == statement
+    assert await entry("metadata?mode=terminology&_elements=software") == terminology
 
 
 async def test_a_delete_of_several_is_said_where_it_is_allowed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from fhir_server.api.metrics import Metrics
 from fhir_server.api.openapi import names
 from fhir_server.api.registration import registered
 from fhir_server.settings import Settings
+from tests.server.running import serving
 
 ORIGIN = "http://fhir.example"
 BASE = f'{ORIGIN}/a"<b>&/fhir'
@@ -128,3 +130,17 @@ async def test_the_token_is_not_kept(client: httpx.AsyncClient) -> None:
     assert "validatorUrl: null" in script
     assert "localStorage" not in script
     assert "sessionStorage" not in script
+
+
+async def test_what_is_around_is_there_when_the_base_is_the_root(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    async with (
+        serving(mongodb_url, database_name, tmp_path, base_url="http://fhir.example") as server,
+        server.bearing(None) as client,
+    ):
+        paths = ("health/live", "health/ready", "docs", "pages/docs.js", "openapi/Patient.json", "metadata")
+        statuses = {path: (await client.get(f"http://fhir.example/{path}")).status_code for path in paths}
+        base = await client.get("http://fhir.example/")
+    assert set(statuses.values()) == {200}, statuses
+    assert base.status_code == 401
