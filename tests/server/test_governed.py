@@ -14,13 +14,14 @@ async def test_a_query_is_asked_again_when_somebody_else_has_learnt_of_a_denial(
     asked_under: list[Predicate] = []
     async with server.as_() as client:
         await client.put("/Patient/denying", json=a_patient(id="denying"))
+        await consents.current()
+        denial = a_consent("denying", "denial", {"type": "deny"})
+        assert (await client.put("/Consent/denial", json=denial)).status_code == 201
 
         async def run(restriction: Predicate) -> int:
             asked_under.append(restriction)
-            if len(asked_under) == 1:
-                denial = a_consent("denying", "denial", {"type": "deny"})
-                assert (await client.put("/Consent/denial", json=denial)).status_code == 201
-                await consents.current()
+            # Somebody else asks meanwhile.
+            await consents.current()
             return len(asked_under)
 
         caller: Caller = server.services.tokens.verify(
