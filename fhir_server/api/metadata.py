@@ -21,8 +21,8 @@ from fhir_server.pipeline.services import Services
 from fhir_server.r4.interaction import Capabilities
 from fhir_server.r4.resource import Resource, to_text
 
-FORMS_MAX: Final = 64
-"""Of up to half a megabyte each, most of them far smaller."""
+FORMS_MAX: Final = 32
+"""Of up to a megabyte each, most of them far smaller."""
 
 _Form = tuple[Capabilities, Wanted, bool]
 

@@ -22,7 +22,7 @@ from msgspec.json import format as indented
 from fhir_server.api.encoding import packed, prefers_gzip
 from fhir_server.api.response import FHIR_JSON, FHIR_XML, Response, refuse
 from fhir_server.r4.errors import FhirError, Invalid
-from fhir_server.r4.media import Format
+from fhir_server.r4.media import Format, named
 from fhir_server.r4.media import wanted as format_of
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.xml import to_xml
@@ -36,17 +36,19 @@ AT_ONCE_BYTES_MAX: Final = 64 << 10
 ENTRIES_AT_ONCE: Final = 8
 ACCEPT_ENCODING_CHARACTERS_MAX: Final = 256
 
+_CONTENT_TYPES: Final = {Format.JSON: FHIR_JSON, Format.XML: FHIR_XML}
 _MEMBERS: Final = Decoder(dict[str, Raw])
 _ITEMS: Final = Decoder(list[Raw])
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the client wants its answer to look like."""
+    """What the client wants its answer to look like; `content_type` where it is not what FHIR calls it."""
 
     format: Format = Format.JSON
     pretty: bool = False
     gzip: bool = False
+    content_type: bytes | None = None
 
 
 PLAIN: Final = Wanted()
@@ -65,11 +67,15 @@ def wanted(
     if pretty not in (None, "true", "false"):
         raise Invalid("`_pretty` is `true` or `false`")
     coding = (accept_encoding or b"").decode("latin-1")
+    ranges = None if accept is None else accept.decode("latin-1")
+    chosen = format_of(ranges, format)
+    name = named(ranges, chosen)
     return Wanted(
-        format_of(None if accept is None else accept.decode("latin-1"), format),
+        chosen,
         pretty == "true",
         # Nobody has to be able to unpack: a header that is too long is not read.
         len(coding) <= ACCEPT_ENCODING_CHARACTERS_MAX and prefers_gzip(coding),
+        None if name == chosen.media_type else f"{name}; charset=utf-8".encode(),
     )
 
 
@@ -83,6 +89,8 @@ async def presented(response: Response, wanted: Wanted, method: str) -> Response
         return response
     if response.content_type is FHIR_JSON and (wanted.pretty or wanted.format is Format.XML):
         response = await _written(response, wanted, method)
+    if wanted.content_type is not None and response.content_type is _CONTENT_TYPES[wanted.format]:
+        response = replace(response, content_type=wanted.content_type)
     if wanted.gzip and len(response.body) >= PACKED_FROM_BYTES:
         body = response.body if method == "HEAD" else await _packed(response.body)
         return replace(response, body=body, content_encoding=b"gzip")

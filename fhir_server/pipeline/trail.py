@@ -164,8 +164,9 @@ def _targets_of(interaction: Interaction) -> tuple[Target, ...]:
             return (Target(str(key)),)
         case Vread(key=key, version=version):
             return (Target(str(key), int(version) if version.isdecimal() else None),)
-        case History(type=str() as resource_type, id=str() as id) | Operation(
-            type=str() as resource_type, id=str() as id
+        case (
+            History(type=str() as resource_type, id=str() as id)
+            | Operation(type=str() as resource_type, id=str() as id)
         ):
             return (Target(f"{resource_type}/{id}"),)
         case _:

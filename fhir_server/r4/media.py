@@ -48,6 +48,14 @@ def wanted(accept: str | None, format: str | None) -> Format:
     return Format.JSON
 
 
+def named(accept: str | None, format: Format) -> str:
+    """
+    What an answer in `format` is called: as FHIR does, or by the generic name, such as
+    `application/json`, that Accept has in its place.
+    """
+    return format.media_type if accept is None else _named(accept[:MEDIA_CHARACTERS_MAX], format)
+
+
 def given(content_type: str | None) -> Format:
     """
     The format of a body that holds a resource, from the header Content-Type.
@@ -124,6 +132,17 @@ def _accepted(accept: str) -> Format:
             "Accept names no format that this server writes: application/fhir+json, application/fhir+xml"
         )
     return best
+
+
+@lru_cache(maxsize=256)
+def _named(accept: str, format: Format) -> str:
+    choices = {
+        choice.kind: choice.weight
+        for choice in reversed(list(_ranges(accept)))
+        if _FORMATS.get(choice.kind) is format and "/" in choice.kind and choice.is_of_this_version
+    }
+    best = max(reversed(choices), key=choices.__getitem__, default=format.media_type)
+    return format.media_type if choices.get(format.media_type) or not choices.get(best) else best
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from hypothesis import given as given_that
 from hypothesis import strategies as st
 
 from fhir_server.r4.errors import NotAcceptable, WrongMediaType
-from fhir_server.r4.media import MEDIA_CHARACTERS_MAX, Format, given, kind, wanted
+from fhir_server.r4.media import MEDIA_CHARACTERS_MAX, Format, given, kind, named, wanted
 
 JSON, XML = Format.JSON, Format.XML
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -17,6 +17,30 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
 
 def test_each_format_has_the_media_type_that_fhir_gives_it() -> None:
     assert (JSON.media_type, XML.media_type) == ("application/fhir+json", "application/fhir+xml")
+
+
+@pytest.mark.parametrize(
+    ("accept", "format", "name"),
+    [
+        (None, JSON, "application/fhir+json"),
+        ("*/*", XML, "application/fhir+xml"),
+        ("application/json", JSON, "application/json"),
+        ("Text/JSON;q=0.3", JSON, "text/json"),
+        ("application/json", XML, "application/fhir+xml"),
+        ("json", JSON, "application/fhir+json"),
+        ("application/json, application/fhir+json;q=0.1", JSON, "application/fhir+json"),
+        ("text/xml, application/xml", XML, "text/xml"),
+        ("text/xml;q=0.1, application/xml;q=0.2", XML, "application/xml"),
+        ("text/xml;q=0, */*", XML, "application/fhir+xml"),
+        ("application/json;fhirVersion=3.0, */*", JSON, "application/fhir+json"),
+        (BROWSER, XML, "application/xml"),
+        ("x" * 5_000, JSON, "application/fhir+json"),
+    ],
+)
+def test_an_answer_has_the_generic_name_that_was_asked_for_instead_of_fhirs(
+    accept: str | None, format: Format, name: str
+) -> None:
+    assert named(accept, format) == name
 
 
 @pytest.mark.parametrize(
