@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--simulation-seed", type=int, default=1, help="The first seed; 1 by default.")
     group.addoption("--simulation-seeds", type=int, default=1, help="How many seeds, each a run of its own.")
     group.addoption("--simulation-rounds", type=int, default=6, help="How many kills a run has.")
+    group.addoption("--large-entries", type=int, default=3_000, help="Entries of the large transaction.")
     group.addoption("--races", type=int, default=1, help="How many times as long the races are.")
 
 

@@ -126,7 +126,7 @@ class Process:
 
     def forget(self) -> None:
         """Let it drop what it has read."""
-        self._writer.write(frame(Forget()))
+        self._write(frame(Forget()))
 
     async def end(self) -> None:
         """Kill it, whatever it does: nothing is lost but time."""
@@ -140,12 +140,15 @@ class Process:
         await self._send(frame(message))
 
     async def _send(self, some: bytes) -> None:
-        try:
-            self._writer.write(some)
+        """To one that has died nothing is sent: what it said last is still to be read."""
+        with suppress(ConnectionError):
+            self._write(some)
             await self._writer.drain()
-        except ConnectionError:
-            # What it said last is still to be read.
-            return
+
+    def _write(self, some: bytes) -> None:
+        # uvloop raises RuntimeError where asyncio lets a closed transport take anything.
+        if not self._writer.is_closing():
+            self._writer.write(some)
 
     async def _answer(self) -> Answer:
         try:

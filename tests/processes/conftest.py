@@ -10,3 +10,10 @@ import pytest
 def folder(short_folder: Path) -> Path:
     """A data folder of one's own that does not exist yet, with a path short enough for a socket."""
     return short_folder / uuid4().hex[:8]
+
+
+@pytest.fixture
+def entries(request: pytest.FixtureRequest) -> int:
+    """How many entries the large transaction has."""
+    asked: int = request.config.getoption("large_entries")
+    return asked

@@ -61,6 +61,12 @@ class Serving:
         return f"http://127.0.0.1:{self.port}/fhir"
 
     @property
+    def pid(self) -> int:
+        """That of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def mongod(self) -> list[int]:
         """Its pid, while there is one."""
         return self._children("mongod")
