@@ -98,8 +98,11 @@ class Fhir:
             wanted = wanted if by_content else request.wanted
             shape = _shape_of_written(interaction, request)
             answer: Answer = await perform(interaction, caller, contact, self._services)
-            if by_content and (content := await downloaded(answer, request)) is not None:
-                return content
+            if by_content:
+                if (content := await downloaded(answer, request)) is not None:
+                    return content
+                # The content could be of a generic type, too: what is not the content is called as FHIR does.
+                wanted = replace(wanted, content_type=None)
             response = render(answer, settings.base_url, request.prefer.get("return"), shape)
             return await presented(response, wanted, request.method)
         except FhirError as refusal:

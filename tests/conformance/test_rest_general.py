@@ -145,7 +145,7 @@ async def test_format_goes_before_accept(client: httpx.AsyncClient, id: str, nam
         ("application/fhir+xml", "xml"),
         ("application/fhir+xml;q=0.5, application/fhir+json;q=0.9", "json"),
         ("application/fhir+json;q=0.5, application/fhir+xml", "xml"),
-        ("text/html, application/xml;q=0.9, */*;q=0.8", "xml"),
+        ("text/turtle, application/fhir+xml;q=0.9, */*;q=0.8", "xml"),
         ("*/*", "json"),
         ("application/fhir+json; fhirVersion=4.0", "json"),
         ("application/fhir+xml; charset=utf-8", "xml"),
