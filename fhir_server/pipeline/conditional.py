@@ -15,7 +15,7 @@ from datetime import datetime
 
 from audit.record import Record
 from fhir_server.interactions.answers import Answer, Removed, Written
-from fhir_server.interactions.prepare import Prepared, parsed
+from fhir_server.interactions.prepare import Prepared
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.conditioning import (
     Asked,
@@ -33,9 +33,10 @@ from fhir_server.pipeline.writing import (
     admit_write,
     committed,
     key_for,
+    parsed_in_turn,
     plan,
     planned_anew,
-    prepare_resource,
+    prepared_in_turn,
     with_targets_patients,
 )
 from fhir_server.r4.errors import FhirError
@@ -108,7 +109,7 @@ async def _update(interaction: ConditionalUpdate, caller: Caller, services: Serv
     criteria = interaction.criteria
     # Whatever it comes to, it is an update: the right to create alone is not enough.
     admit_write(Update(Key(criteria.type, ""), {}), caller, services)
-    interaction = replace(interaction, content=parsed(interaction.content))
+    interaction = replace(interaction, content=await parsed_in_turn(interaction.content))
     found = await asked(criteria, caller, services, trail)
     plain, key = update_of(interaction, one_or_none(found, criteria), services)
     return await _written(plain, key, found, caller, services, trail)
@@ -125,7 +126,8 @@ async def _written(
     access = admit_write(
         Update(key, {}) if isinstance(interaction, Update) else interaction, caller, services
     )
-    prepared = prepare_resource(parsed(interaction.content), interaction, key, services)
+    prepared = await prepared_in_turn(interaction, key, services)
+    assert prepared is not None, "it has content"
     prepared = await with_targets_patients(prepared, {}, access, trail, services)
     planned = plan(interaction, prepared, access, trail)
     return await committed(planned, services, _locked(found, prepared))

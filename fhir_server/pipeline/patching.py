@@ -11,6 +11,7 @@ https://hl7.org/fhir/R4/http.html#patch
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -18,13 +19,14 @@ from typing import Any, Final
 
 from audit.capabilities import WRITTEN_BY_THE_SERVER
 from fhir_server.interactions.answers import Answer
-from fhir_server.interactions.prepare import parsed
+from fhir_server.interactions.prepare import Prepared, parsed
 from fhir_server.interactions.update import require_match
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.reading import release
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.pipeline.writing import (
+    PREPARED_AT_ONCE_BYTES_MAX,
     Planned,
     admit_write,
     committed,
@@ -103,11 +105,24 @@ async def planned_change(
     if shown is not version:
         raise Forbidden(f"{key} is shown to this caller in part, and cannot be patched")
     require_match(key, shown, if_match)
-    changed = change(shown)
-    prepared = prepare_resource(changed, replace(update, content=changed), key, services)
+    prepared = await _changed(change, shown, update, services)
     prepared = await with_targets_patients(prepared, {}, writing, trail, services)
     planned = plan(update, prepared, writing, trail)
     return replace(planned, write=_pinned(planned.write, shown.number))
+
+
+async def _changed(
+    change: Callable[[Version], Resource], version: Version, update: Update, services: Services
+) -> Prepared:
+    """What the change makes of the version, ready to be stored; of a large one in a thread."""
+
+    def changed() -> Prepared:
+        resource = change(version)
+        return prepare_resource(resource, replace(update, content=resource), update.key, services)
+
+    if len(version.body or b"") <= PREPARED_AT_ONCE_BYTES_MAX:
+        return changed()
+    return await asyncio.to_thread(changed)
 
 
 def _patched(kind: PatchKind, content: Content, version: Version) -> Resource:

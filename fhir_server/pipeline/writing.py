@@ -157,6 +157,13 @@ async def prepared_in_turn(interaction: Writing, key: Key, services: Services) -
     return await asyncio.to_thread(prepare_write, interaction, key, services)
 
 
+async def parsed_in_turn(content: Content) -> Resource:
+    """As `parsed`; what is large is read in a thread."""
+    if _weight(content) <= PREPARED_AT_ONCE_BYTES_MAX:
+        return parsed(content)
+    return await asyncio.to_thread(parsed, content)
+
+
 def _weight(content: Content) -> int:
     """About the bytes of it: of a resource that was read already, those at the top."""
     if isinstance(content, bytes):
