@@ -332,3 +332,16 @@ def test_a_simple_quantity_has_no_comparator() -> None:
 
 def test_an_element_with_nothing_but_an_id_says_nothing() -> None:
     assert reported(patient(name=[{"id": "x"}, {}])) == ["Patient.name[0]", "Patient.name[1]"]
+
+
+@pytest.mark.parametrize("type", [None, True, 5, 1.5, [], {}, ["Patient"], "Nonsense"])
+def test_a_type_that_is_none_is_told_wherever_the_resource_stands(type: object) -> None:
+    inner = {"resourceType": type, "id": "a"}
+    entry = {"fullUrl": "http://a.example/Patient/a", "resource": inner}
+    assert reported({"resourceType": "Bundle", "type": "collection", "entry": [entry]}) == [
+        "Bundle.entry[0].resource.resourceType"
+    ]
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "x", "resource": inner}]}
+    assert reported(parameters) == ["Parameters.parameter[0].resource.resourceType"]
+    contained = patient(contained=[inner], managingOrganization={"reference": "#a"})
+    assert "Patient.contained[0].resourceType" in reported(contained)

@@ -92,7 +92,9 @@ def single(collection: Collection) -> Node | None:
 def resource_node(resource: Any) -> Node:
     """A resource as a focus, `Resource` when its type is not one of R4."""
     type = resource.get("resourceType")
-    return Node(type if type in definitions().resource_types else "Resource", resource)
+    # Anything can stand there before the structure is judged.
+    known = isinstance(type, str) and type in definitions().resource_types
+    return Node(type if known else "Resource", resource)
 
 
 def environment(resource: Node) -> Environment:
