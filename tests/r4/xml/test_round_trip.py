@@ -53,7 +53,8 @@ CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\ufffe
 )
 TEXTS = st.text(CHARACTERS, min_size=1, max_size=20)
 NUMBERS = st.one_of(
-    st.integers(-(10**17), 10**17),
+    # Longer ones are literals.
+    st.integers(-(10**16), 10**17),
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(lambda value: f"{value:f}"),
     st.from_regex(r"-?(0|[1-9][0-9]{0,25})\.[0-9]{1,20}([eE][+-]?[0-9]{1,2})?", fullmatch=True),
 ).map(lambda value: value if isinstance(value, int) else Literal(value.encode()))
