@@ -10,6 +10,7 @@ same as before, none ever had more memory than it may, and the log has no error.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -132,7 +133,8 @@ async def test_a_resource_that_was_tampered_with_is_taken_or_refused(
         ("POST", f"/{type}/$validate"),
         ("POST", "/"),
     ):
-        require_right(await client.request(method, address, json=body, headers={"Prefer": "return=minimal"}))
+        headers: Headers = [(b"Content-Type", b"application/fhir+json"), (b"Prefer", b"return=minimal")]
+        await throw(client, Thrown(method, address, headers, json.dumps(body).encode()))
 
 
 @fuzz(50)
