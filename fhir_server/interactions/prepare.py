@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
+from fhir_server.interactions.references import conditional
 from fhir_server.r4.errors import Invalid, Issue, TooLarge, Unprocessable
 from fhir_server.r4.interaction import Content, InBundle
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
@@ -27,6 +29,7 @@ from fhir_server.search.version import Version
 
 Parts = tuple[bytes, bytes, bytes]
 
+_BY_CRITERIA: Final = re.compile(rb'"reference":"[^"?]*\?')
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -84,9 +87,24 @@ def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: 
     size = sum(map(len, parts))
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
+    _require_resolved(resource, parts)
     entry = extract(resource, key, base_url=base_url)
     prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues)
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
+
+
+def _require_resolved(resource: Resource, parts: Parts) -> None:
+    """
+    A reference by criteria leads nowhere once it is stored: a transaction has resolved its own.
+
+    Raises Unprocessable for one that is left. What a Bundle or Parameters holds is left alone: it may
+    be meant to be submitted somewhere.
+    """
+    if resource["resourceType"] in ("Bundle", "Parameters") or not any(map(_BY_CRITERIA.search, parts)):
+        return
+    for _, expression in conditional(resource):
+        told = "A reference by criteria is resolved in a transaction, and cannot be stored"
+        raise Unprocessable(told, expression)
 
 
 def _followed(resource: Resource) -> list[str]:

@@ -143,6 +143,18 @@ async def test_a_reference_by_criteria_that_is_not_of_one_refuses_the_transactio
     assert kept == []
 
 
+async def test_a_reference_by_criteria_outside_of_a_transaction_is_refused(server: Server) -> None:
+    by_criteria = {**an_observation("x"), "subject": {"reference": f"Patient?identifier={SYSTEM}|1"}}
+    async with server.as_() as client:
+        alone = await client.post("/Observation", json=by_criteria)
+        batch = await client.post("", json=bundle("batch", create(by_criteria)))
+        kept = await client.post("/Bundle", json=bundle("transaction", create(by_criteria)))
+    assert alone.status_code == 422
+    assert issues_of(alone)[0]["expression"] == ["Observation.subject.reference"]
+    assert statuses(batch) == ["422"]
+    assert kept.status_code == 201
+
+
 async def test_conditional_updates_and_deletes_are_of_what_matches(server: Server) -> None:
     async with server.as_() as client:
         await client.post("/Patient", json=identified("updated", gender="male"))
