@@ -52,10 +52,19 @@ PLAIN: Final = frozenset(
 """The parameters whose tokens `tokens_of` gives as plain, and the `:identifier` of agent and entity."""
 
 
+ENTITY: Final = "AuditEvent|entity|"
+PATIENT: Final = "AuditEvent|patient|"
+
+
 def tokens_of(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tokens of all events of the record: those to index, and the others."""
+    """
+    The tokens of all events of the record: those to index, and the others.
+
+    A Patient that is an entity is found as `patient`: what is implied has no entry of its own.
+    """
     patients = [f"Patient/{patient}" for patient in record.patients]
-    return tuple(_indexed(record, patients)), _plain(record)
+    entities = (reference for reference in _entities(record, ()) if not _PATIENT.search(reference))
+    return tuple(_indexed(record, patients, entities)), _plain(record)
 
 
 def entries_of(record: Record) -> tuple[Entry, ...]:
@@ -71,7 +80,7 @@ def entries_of(record: Record) -> tuple[Entry, ...]:
     events = [[f"Patient/{patient}"] for patient in record.patients] or [[]]
     return tuple(
         Entry(
-            tokens=(*_indexed(record, patients), *shared),
+            tokens=(*_indexed(record, patients, _entities(record, patients)), *shared),
             ranges=(recorded,),
             patients=tuple(
                 person.removeprefix("Patient/")
@@ -86,11 +95,19 @@ def entries_of(record: Record) -> tuple[Entry, ...]:
 
 def found_by(token: str) -> str:
     """The token of `tokens_of` by which to look for the records that have an event with `token`."""
-    return _VERSION.sub("", token) if token.startswith(_VERSIONED) else token
+    if not token.startswith(_VERSIONED):
+        return token
+    token = _VERSION.sub("", token)
+    if token.startswith(ENTITY) and _PATIENT.search(token.removeprefix(ENTITY)):
+        return PATIENT + token.removeprefix(ENTITY)
+    return token
 
 
-def _indexed(record: Record, patients: list[str]) -> list[str]:
-    entities = dict.fromkeys([*patients, *[target.reference for target in targets_shown(record)]])
+def _entities(record: Record, patients: Iterable[str]) -> Iterable[str]:
+    return dict.fromkeys([*patients, *[target.reference for target in targets_shown(record)]])
+
+
+def _indexed(record: Record, patients: list[str], entities: Iterable[str]) -> list[str]:
     tokens = [f"AuditEvent|patient|{escape(person)}" for person in _persons(record, patients)]
     person = person_of(record)
     if person is not None and is_reference(person):
@@ -188,7 +205,7 @@ def _codings(parameter: str, *codes: Code) -> list[str]:
 
 
 _PATIENT: Final = re.compile(r"(?:^|/)Patient/[^/]+$")
-_VERSIONED: Final = ("AuditEvent|entity|", "AuditEvent|patient|")
+_VERSIONED: Final = (ENTITY, PATIENT)
 _VERSION: Final = re.compile(r"/_history/[0-9]+$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=UTC) - _EPOCH

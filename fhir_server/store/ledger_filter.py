@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from audit.index import INDEXED, found_by
+from audit.index import ENTITY, INDEXED, PATIENT, found_by
 from audit.projection import place_of
 from fhir_server.search.entry import Bound, escape
 from fhir_server.search.predicate import (
@@ -57,7 +57,11 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
         case AnyToken(values):
             return _any_token(values)
         case TokenPrefix(prefix):
-            return {"$or": [starting_with("tok", prefix), starting_with("attr", prefix)]}, False
+            found = [starting_with("tok", prefix), starting_with("attr", prefix)]
+            if prefix.startswith(ENTITY):
+                # An entity that is a Patient has the token of `patient` alone.
+                found.append(starting_with("tok", PATIENT + prefix.removeprefix(ENTITY)))
+            return {"$or": found}, False
         case InRange():
             return _in_range(predicate), True
         case OfPatients(ids):
