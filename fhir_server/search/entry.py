@@ -8,7 +8,10 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|code|http://loinc.org|8867-4`   a code in a system; an empty system is `||`
 * `Observation|subject|Patient/1`        a reference; absolute ones as they are
 * `Observation|subject:identifier|http://a.example|7`   a logical reference, as a code
+* `Observation|code:text|heart rate`     the words that go with a code, folded, their first 200 characters
+* `Patient|identifier:of-type|http://a.example|MR|7`   an identifier with the code of its type
 * `Patient|name|muller|Müller`           a string, folded to lower case without accents; as written
+* `Observation|value-string:whole|...`   all of a string of more than 200 characters, in parts that overlap
 * `Observation|code|`                    the element is there, but has nothing to search by
 * `~deleted`                             a tombstone
 
@@ -53,6 +56,16 @@ class Entry(msgspec.Struct, frozen=True):
     ranges: tuple[Range, ...] = ()
     patients: tuple[str, ...] = ()
     clinical_date: int | None = None
+
+
+def aligned(text: str) -> str:
+    r"""
+    Escaped text so that a part of it can be looked for.
+
+    A value that ends in `\\` is followed by the `|` of the next one, and `\\|` is no `\|`: a NUL, which
+    no string of FHIR has, tells them apart.
+    """
+    return text.replace("\\\\", "\\\0")
 
 
 def escape(value: str) -> str:

@@ -53,6 +53,9 @@ _EXTENTS: Final[Mapping[str, Extents]] = {
 _ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
 """Parameters over what the store knows of every version anyway."""
 
+_BESIDE: Final = (":text|", ":of-type|", ":whole|")
+"""What only a modifier asks for says nothing of whether there is a value."""
+
 _PATIENT: Final = "|Patient/"
 
 
@@ -95,11 +98,11 @@ class _AsTokens(NamedTuple):
     in_compartment: bool
 
     def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
-        suffixes = self.suffixes(nodes, site) or ["|"]
+        suffixes = [suffix for suffix in self.suffixes(nodes, site) if len(suffix) <= TOKEN_CHARACTERS_MAX]
+        if all(suffix.startswith(_BESIDE) for suffix in suffixes):
+            suffixes.append("|")
         for name in self.names:
-            found.tokens.extend(
-                [name + suffix for suffix in suffixes if len(suffix) <= TOKEN_CHARACTERS_MAX] or [name + "|"]
-            )
+            found.tokens.extend([name + suffix for suffix in suffixes])
         if self.in_compartment:
             found.patients.extend(
                 suffix[len(_PATIENT) :]

@@ -7,7 +7,7 @@ about to leave the server.
 
 from __future__ import annotations
 
-from fhir_server.search.entry import Range
+from fhir_server.search.entry import Range, aligned
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -19,6 +19,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
@@ -46,6 +47,8 @@ def matches(predicate: Predicate, version: Version) -> bool:
             return False
         case TokenPrefix(prefix=prefix):
             return any(token.startswith(prefix) for token in version.entry.tokens)
+        case TokenContaining():
+            return any(_contains(predicate, token) for token in version.entry.tokens)
         case InRange():
             return any(_within(predicate, found) for found in version.entry.ranges)
         case OnlyOfPatients(ids=ids):
@@ -56,6 +59,10 @@ def matches(predicate: Predicate, version: Version) -> bool:
             return (start is None or start <= version.last_updated) and (
                 end is None or version.last_updated < end
             )
+
+
+def _contains(wanted: TokenContaining, token: str) -> bool:
+    return token.startswith(wanted.start) and aligned(wanted.text) in aligned(token[len(wanted.start) :])
 
 
 def _within(bounds: InRange, found: Range) -> bool:

@@ -40,6 +40,17 @@ class TokenPrefix:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenContaining:
+    """
+    The entry has a token that starts with `start`, a name's `Type|param|`, and has `text` somewhere
+    after it, `text` being escaped (entry.py).
+    """
+
+    start: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class InRange:
     """
     The entry has one range of this parameter (`Type|param`) within the bounds, and in `unit`.
@@ -111,6 +122,7 @@ Predicate = (
     | Nothing
     | AnyToken
     | TokenPrefix
+    | TokenContaining
     | InRange
     | OfPatients
     | OnlyOfPatients

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.r4.compartments import single_patient_types
-from fhir_server.search.entry import Bound
+from fhir_server.search.entry import Bound, aligned
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -29,6 +29,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
@@ -89,6 +90,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return any_of(f"{layout.index}tok", values)
         case TokenPrefix(prefix):
             return starting_with(f"{layout.index}tok", prefix)
+        case TokenContaining(start, text):
+            return containing(f"{layout.index}tok", start, text)
         case InRange():
             return _in_range(predicate, f"{layout.index}rng")
         case OfPatients(ids):
@@ -126,6 +129,32 @@ def starting_with(field: str, prefix: str) -> Document:
         # Surrogates are no characters: what comes after U+D7FF is U+E000.
         bounds["$lt"] = beyond[:-1] + chr(0xE000 if code == 0xD800 else code)
     return {field: {"$elemMatch": bounds}}
+
+
+def containing(field: str, start: str, text: str) -> Document:
+    """
+    The field, an array, has an element that starts with `start` and has `text` after it, aligned.
+
+    An index bounds the scan by `start`; what is found has to be looked at. No regular expression is
+    made of what somebody asked for.
+    """
+    if not (_writable(start) and _writable(text)):
+        return NOTHING
+    begins = {"$eq": [{"$indexOfCP": ["$$token", {"$literal": start}, 0, len(start)]}, 0]}
+    rest: Document = {"$substrCP": ["$$token", len(start), {"$strLenCP": "$$token"}]}
+    sought = {"$literal": aligned(text)}
+    found: Document = {"$gte": [{"$indexOfCP": [_aligned(rest), sought]}, 0]}
+    alike: Document = {
+        "input": {"$ifNull": [f"${field}", []]},
+        "as": "token",
+        "in": {"$and": [begins, found]},
+    }
+    return {"$and": [starting_with(field, start), {"$expr": {"$anyElementTrue": [{"$map": alike}]}}]}
+
+
+def _aligned(text: Document) -> Document:
+    """As `entry.aligned`, by the database."""
+    return {"$replaceAll": {"input": text, "find": "\\\\", "replacement": "\\\0"}}
 
 
 def between(field: str, start: datetime | None, end: datetime | None) -> Document:

@@ -24,12 +24,13 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
 )
 from fhir_server.store.documents import Document, milliseconds, moment
-from fhir_server.store.filters import NOTHING, any_of, between, bounded, starting_with
+from fhir_server.store.filters import NOTHING, any_of, between, bounded, containing, starting_with
 from fhir_server.store.shards import link_id
 
 TYPE: Final = "AuditEvent"
@@ -62,6 +63,8 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
                 # An entity that is a Patient has the token of `patient` alone.
                 found.append(starting_with("tok", PATIENT + prefix.removeprefix(ENTITY)))
             return {"$or": found}, False
+        case TokenContaining(start, text):
+            return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():
             return _in_range(predicate), True
         case OfPatients(ids):

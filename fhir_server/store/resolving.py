@@ -28,6 +28,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     all_of,
     any_of,
@@ -36,11 +37,11 @@ from fhir_server.search.predicate import (
 from fhir_server.store.database import Database
 from fhir_server.store.documents import PATIENT_PREFIX, Document
 from fhir_server.store.filters import any_of as one_of
-from fhir_server.store.filters import starting_with
+from fhir_server.store.filters import containing, starting_with
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES
 
-Leaf = AnyToken | TokenPrefix | OfPatients | OnlyOfPatients
+Leaf = AnyToken | TokenPrefix | TokenContaining | OfPatients | OnlyOfPatients
 
 
 @asynccontextmanager
@@ -115,7 +116,7 @@ def _parts(predicate: Predicate) -> Iterator[Leaf]:
                 yield from _parts(part)
         case Not(part=part):
             yield from _parts(part)
-        case AnyToken() | TokenPrefix() | OfPatients() | OnlyOfPatients():
+        case AnyToken() | TokenPrefix() | TokenContaining() | OfPatients() | OnlyOfPatients():
             yield predicate
         case _:
             return
@@ -133,6 +134,8 @@ def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
             if not (parameter and value and name in OVERFLOWING_TYPES):
                 return None
             return starting_with("tok", prefix)
+        case TokenContaining(start=start, text=text):
+            return containing("tok", start, text) if start.startswith(_STARTS) else None
         case OfPatients(ids=ids):
             return one_of("tok", [PATIENT_PREFIX + id for id in ids]) if ids else None
         case OnlyOfPatients(ids=ids):
@@ -158,7 +161,7 @@ def _rewritten(predicate: Predicate, markers: Mapping[Leaf, frozenset[str]]) -> 
             return none_of(_rewritten(part, markers))
         case AnyToken(values=values) if predicate in markers:
             return AnyToken(values | markers[predicate])
-        case TokenPrefix() | OfPatients() if predicate in markers:
+        case TokenPrefix() | TokenContaining() | OfPatients() if predicate in markers:
             return any_of(predicate, AnyToken(markers[predicate]))
         case OnlyOfPatients() if predicate in markers:
             return all_of(predicate, none_of(AnyToken(markers[predicate])))

@@ -72,6 +72,8 @@ def searches_for(token: str) -> Iterator[tuple[str, str]]:
     parts = [part.replace("\\|", "|").replace("\\\\", "\\") for part in split(rest, "|")]
     if not any(parts):
         yield f"{code}:missing", "false"
+    elif name.endswith(":whole"):
+        yield f"{code}:contains", written(parts[0][:200])
     elif parameter.type == "string":
         yield name, written(parts[0])
         if len(parts) > 1:

@@ -43,7 +43,28 @@ def test_a_resource_has_its_type_as_a_token_first() -> None:
         ({"code": {"coding": [{"code": "c"}]}}, "code", ["|c", "||c"]),
         ({"code": {"coding": [{"system": "s"}]}}, "code", ["|s|"]),
         ({"code": {"coding": [{"system": "s", "code": "a|b"}]}}, "code", ["|a\\|b", "|s|a\\|b"]),
-        ({"code": {"text": "free text"}}, "code", ["|"]),
+        ({"code": {"text": "free  Text"}}, "code", [":text|free text", "|"]),
+        (
+            {"code": {"coding": [{"code": "c", "display": "Größe"}], "text": "größe"}},
+            "code",
+            ["|c", "||c", ":text|grosse"],
+        ),
+        ({"code": {"text": "x" * 201}}, "code", [":text|" + "x" * 200, "|"]),
+        (
+            {
+                "identifier": [
+                    {
+                        "value": "7",
+                        "type": {
+                            "coding": [{"system": "s|t", "code": "MR"}, {"code": "X"}],
+                            "text": "Record",
+                        },
+                    }
+                ]
+            },
+            "identifier",
+            ["|7", "||7", ":text|record", ":of-type|s\\|t|MR|7"],
+        ),
         (
             {"identifier": [{"system": "s", "value": "v"}, {"value": "w"}]},
             "identifier",
@@ -83,7 +104,7 @@ def test_a_resource_has_its_type_as_a_token_first() -> None:
         # string
         ({"valueString": "Größe  A"}, "value-string", ["|grosse a|Größe  A"]),
         ({"valueCodeableConcept": {"text": "Text"}}, "value-string", ["|text|Text"]),
-        ({"valueString": "x" * 201}, "value-string", ["|" + "x" * 200]),
+        ({"valueString": "x" * 201}, "value-string", ["|" + "x" * 200, ":whole|" + "x" * 201]),
         # uri
         (
             {"meta": {"profile": ["http://a.example/p|1"]}},

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.search.entry import Entry, Range
+from fhir_server.search.escaping import written
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import (
     And,
@@ -21,6 +22,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
@@ -30,7 +32,8 @@ from fhir_server.search.predicate import (
     token,
 )
 from fhir_server.search.unions import union
-from tests.search.versions import NOW, a_version
+from fhir_server.search.values.folding import folded
+from tests.search.versions import NOW, a_version, finds
 
 ENTRY = Entry(
     tokens=("Basic", "Basic|code|a", "Basic|author|Patient/1"),
@@ -96,6 +99,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.just(Nothing()),
     st.builds(AnyToken, st.frozensets(st.sampled_from((*ENTRY.tokens, "x", "y")), max_size=2)),
     st.builds(TokenPrefix, st.sampled_from(["Basic|", "Basic|code|b"])),
+    st.builds(TokenContaining, st.just("Basic|code|"), st.sampled_from(["a", "b"])),
     st.builds(WithId, st.frozensets(st.sampled_from(["1", "2"]), max_size=1)),
     st.builds(Updated, st.sampled_from([None, NOW, datetime(2030, 1, 1, tzinfo=UTC)])),
 )
@@ -118,3 +122,22 @@ def test_simplifying_changes_no_answer(parts: list[Predicate]) -> None:
     assert matches(any_of(*parts), version) is any(answers)
     assert matches(union(parts), version) is any(answers)
     assert [matches(none_of(part), version) for part in parts] == [not answer for answer in answers]
+
+
+@given(st.text(alphabet="a|\\- é", min_size=1, max_size=6), st.text(alphabet="a|\\- é", max_size=9))
+def test_contains_finds_exactly_the_strings_that_have_the_text(text: str, value: str) -> None:
+    patient = {"resourceType": "Patient", "name": [{"family": value}]}
+    if folded(text):
+        expected = folded(text) in folded(value)
+        assert finds(patient, "name:contains", written(text)) == expected
+
+
+@given(st.integers(0, 1_000), st.integers(1, 200), st.integers(190, 1_200))
+def test_contains_finds_any_part_of_a_text_of_any_length(start: int, length: int, size: int) -> None:
+    # No two parts of the text are alike.
+    text = "".join(f"{number:x}." for number in range(size))[:size]
+    part = text[start : start + length]
+    observation = {"resourceType": "Observation", "valueString": text}
+    if part:
+        assert finds(observation, "value-string:contains", part)
+        assert not finds(observation, "value-string:contains", f"{part[:-1]}x")

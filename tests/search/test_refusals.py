@@ -23,10 +23,23 @@ from tests.search.versions import query
         (None, "gender", "male", Invalid),
         # modifiers
         ("Patient", "gender:text", "male", Invalid),
+        ("Patient", "gender:in", "http://a.example/vs", Unsupported),
+        ("Patient", "gender:of-type", "a|b|c", Invalid),
+        ("Patient", "name:text", "a", Invalid),
+        ("Patient", "name:contains", " ", Invalid),
+        ("Patient", "name:contains", "a\0", Invalid),
+        ("Patient", "name:contains", "x" * 201, Invalid),
+        ("Patient", "identifier:of-type", "MR|7", Invalid),
+        ("Patient", "identifier:of-type", "http://a.example|MR|", Invalid),
+        ("Observation", "code:of-type", "http://a.example|MR|7", Invalid),
+        ("Observation", "code:text", "", Invalid),
+        ("Observation", "code:below", "http://a.example|1", Unsupported),
+        ("Observation", "code:above", "http://a.example|1", Unsupported),
+        ("Observation", "code:not-in", "http://a.example/vs", Unsupported),
         ("Patient", "gender:", "male", Invalid),
         ("Patient", "gender:missing", "maybe", Invalid),
         ("Patient", "gender:missing", "true,false", Invalid),
-        ("Patient", "name:contains", "a", Invalid),
+        ("Patient", "name:below", "a", Invalid),
         ("Patient", "name:not", "a", Invalid),
         ("Patient", "birthdate:exact", "1970", Invalid),
         ("Patient", "_lastUpdated:exact", "1970", Invalid),
@@ -106,8 +119,8 @@ def test_what_cannot_be_answered_is_refused(
 
 
 def test_a_refused_modifier_is_named_and_so_are_those_that_there_are() -> None:
-    with pytest.raises(Invalid, match=r"`:contains` of `name` .* `:exact`, `:missing`"):
-        query("Patient", ("name:contains", "a"))
+    with pytest.raises(Invalid, match=r"`:below` of `name` .* `:exact`, `:contains`, `:missing`"):
+        query("Patient", ("name:below", "a"))
 
 
 def test_a_refusal_names_the_parameter_and_never_the_value() -> None:

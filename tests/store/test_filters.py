@@ -24,6 +24,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
@@ -58,6 +59,9 @@ WORDS = [
     "é",
     "\U0010ffff",
     "\ud7ff",
+    "a\\\\|b",
+    "a\\|b",
+    "\\\\",
 ]
 TYPES = ["Observation", "Patient", "Group"]
 IDS = ["1", "2", "p", "$_id"]
@@ -95,6 +99,10 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(AnyToken, st.frozensets(st.builds("{}|{}".format, st.sampled_from(TYPES), words), max_size=3)),
     st.builds(AnyToken, st.frozensets(st.sampled_from([*TYPES, "\ud800"]), max_size=2)),
     st.builds(TokenPrefix, st.builds("{}|{}".format, st.sampled_from(TYPES), words) | st.just("\udc00")),
+    st.builds(TokenContaining, st.sampled_from([f"{type}|" for type in TYPES]), words.filter(bool)),
+    st.builds(
+        TokenContaining, st.sampled_from(["Patient|$", "\ud800"]), st.sampled_from(["w", "\\|b", "\udc00"])
+    ),
     st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
     st.builds(OfPatients, some_ids),
     st.builds(OnlyOfPatients, some_ids),

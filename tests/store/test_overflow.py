@@ -26,6 +26,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenContaining,
     TokenPrefix,
     of_types,
     token,
@@ -54,6 +55,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(AnyToken, st.frozensets(tokens, min_size=1, max_size=3)),
     st.builds(TokenPrefix, tokens | st.builds("{}|{}|s|".format, types, names)),
     st.builds(TokenPrefix, st.builds("{}|{}|".format, types, names)),
+    st.builds(TokenContaining, st.builds("{}|{}|".format, types, names), st.sampled_from(["a", "1", "s|"])),
     st.builds(OfPatients, patients),
     st.builds(OnlyOfPatients, patients),
 )

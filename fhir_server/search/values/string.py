@@ -4,6 +4,10 @@ string: case, accents and spacing do not matter, and the beginning is enough.
 Extracted from a string or markdown as a whole, from the parts of a HumanName or Address each:
 `|muller|Müller`, folded for the default search, then as written for `:exact`.
 
+Of a longer text than STRING_CHARACTERS_MAX that token has the beginning alone. For `:contains` all of
+it is kept in `:whole|...`, parts of twice that length, each beginning in the middle of the one before:
+whatever may be asked for lies in one of them as a whole.
+
 https://hl7.org/fhir/R4/search.html#string
 """
 
@@ -17,11 +21,13 @@ from fhir_server.r4.fhirpath import Collection
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import Predicate, TokenPrefix, any_of, token
+from fhir_server.search.predicate import Predicate, TokenContaining, TokenPrefix, any_of, token
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
 from fhir_server.search.values.folding import STRING_CHARACTERS_MAX, folded
 from fhir_server.search.values.modifiers import refuse_modifier
+
+_WHOLE: Final = "whole"
 
 _PARTS: Final = {
     "HumanName": ("text", "family", "given", "prefix", "suffix"),
@@ -34,7 +40,7 @@ def suffixes(nodes: Collection, _site: Site) -> list[str]:
     found: list[str] = []
     for type, value, _ in nodes:
         if isinstance(value, str):
-            found.append(_suffix(value))
+            found += _suffixes(value)
         elif isinstance(value, dict):
             for part in _PARTS.get(type, ()):
                 found += _part(value.get(part))
@@ -42,34 +48,53 @@ def suffixes(nodes: Collection, _site: Site) -> list[str]:
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
-    """One of `values` is how a string of the parameter starts; `:exact`: what it is."""
+    """One of `values` is how a string of the parameter starts; `:exact`: what it is; `:contains`: in it."""
     if modifier is None:
         return any_of(*(_starts_with(parameter, value) for value in values))
     if modifier == "exact":
         return union(_is(parameter, value) for value in values)
-    raise refuse_modifier(parameter.code, modifier, "exact", "missing")
+    if modifier == "contains":
+        return any_of(*(part for value in values for part in _containing(parameter, value)))
+    raise refuse_modifier(parameter.code, modifier, "exact", "contains", "missing")
 
 
 def _part(value: Any) -> list[str]:
     if value is None:
         return []
     parts = value if isinstance(value, list) else [value]
-    return [_suffix(part) for part in parts if isinstance(part, str)]
+    return [suffix for part in parts if isinstance(part, str) for suffix in _suffixes(part)]
 
 
-def _suffix(text: str) -> str:
-    if len(text) > STRING_CHARACTERS_MAX:
-        # Nothing after it: `:exact` must not find a text by a part of it.
-        return f"|{escape(folded(text)[:STRING_CHARACTERS_MAX])}"
-    return f"|{escape(folded(text))}|{escape(text)}"
+def _suffixes(text: str) -> list[str]:
+    plain = folded(text)
+    if len(text) <= STRING_CHARACTERS_MAX:
+        return [f"|{escape(plain)}|{escape(text)}"]
+    # Nothing after it: `:exact` must not find a text by a part of it.
+    beginning = f"|{escape(plain[:STRING_CHARACTERS_MAX])}"
+    starts = range(0, max(1, len(plain) - STRING_CHARACTERS_MAX), STRING_CHARACTERS_MAX)
+    parts = [plain[start : start + 2 * STRING_CHARACTERS_MAX] for start in starts]
+    return [beginning, *(f":{_WHOLE}|{escape(part)}" for part in parts)]
 
 
 def _starts_with(parameter: Parameter, value: str) -> Predicate:
-    start = folded(unescaped(value))
-    if not start:
+    return TokenPrefix(f"{parameter.name}|{escape(asked(parameter, value))}")
+
+
+def _containing(parameter: Parameter, value: str) -> tuple[Predicate, ...]:
+    text = escape(asked(parameter, value))
+    if "\0" in text:
+        raise Invalid(f"A value of `{parameter.code}` has a character that no string of FHIR has")
+    names = (parameter.name, f"{parameter.name}:{_WHOLE}")
+    return tuple(TokenContaining(f"{name}|", text) for name in names)
+
+
+def asked(parameter: Parameter, value: str) -> str:
+    """A search value as strings are compared. Raises Invalid when it is blank or too long."""
+    text = folded(unescaped(value))
+    if not text:
         raise Invalid(f"The value of `{parameter.code}` is blank")
-    _refuse_long(parameter, start)
-    return TokenPrefix(f"{parameter.name}|{escape(start)}")
+    _refuse_long(parameter, text)
+    return text
 
 
 def _is(parameter: Parameter, value: str) -> Predicate:

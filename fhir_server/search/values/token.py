@@ -5,6 +5,9 @@ Extracted from Coding, CodeableConcept and Identifier: `|code` and `|system|code
 is no system `||code`; from anything else that is one value: `|value`. An element of type code
 has the system of its required binding, which is looked at when a search names a system.
 
+Beside them stands what `:text` asks for, `:text|heart rate`: CodeableConcept.text, Coding.display and
+Identifier.type.text, folded; and for `:of-type` an Identifier with each code of its type.
+
 https://hl7.org/fhir/R4/search.html#token
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fhir_server.r4.errors import Invalid
+from fhir_server.r4.errors import Invalid, Unsupported
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import split, unescaped
@@ -23,10 +26,13 @@ from fhir_server.search.predicate import (
     Nothing,
     Predicate,
     TokenPrefix,
+    any_of,
     token,
 )
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
+from fhir_server.search.values import string
+from fhir_server.search.values.folding import STRING_CHARACTERS_MAX, folded
 from fhir_server.search.values.modifiers import refuse_modifier
 
 SPECIAL_VALUES: Final = "http://hl7.org/fhir/special-values"
@@ -41,11 +47,13 @@ def suffixes(nodes: Collection, _site: Site) -> list[str]:
     for type, value, _ in nodes:
         if type == "CodeableConcept":
             for coding in value.get("coding", ()):
-                found += in_system(coding.get("system"), coding.get("code"))
+                found += _coding(coding)
+            found += _text(value.get("text"))
         elif type == "Coding":
-            found += in_system(value.get("system"), value.get("code"))
+            found += _coding(value)
         elif type == "Identifier":
             found += in_system(value.get("system"), value.get("value"))
+            found += _typed(value.get("type", {}), value.get("value"))
         elif type == "ContactPoint":
             found += _one(value.get("value"))
         else:
@@ -64,10 +72,35 @@ def in_system(system: Any, code: Any) -> tuple[str, ...]:
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
-    """One of `values` is a token of the parameter."""
-    if modifier is not None:
-        raise refuse_modifier(parameter.code, modifier, "not", "missing")
-    return union(_is(parameter, value) for value in values)
+    """One of `values` is a token of the parameter; `:text` starts its text, `:of-type` has its type."""
+    match modifier:
+        case None:
+            return union(_is(parameter, value) for value in values)
+        case "text" if parameter.types & _WITH_SYSTEM:
+            return any_of(*(_described(parameter, value) for value in values))
+        case "of-type" if "Identifier" in parameter.types:
+            return union(_of_type(parameter, value) for value in values)
+        case "above" | "below" | "in" | "not-in" if parameter.types & _WITH_SYSTEM | {"code"}:
+            raise Unsupported(f"The modifier `:{modifier}` of `{parameter.code}` is not supported")
+        case _:
+            raise refuse_modifier(parameter.code, modifier, *_modifiers(parameter))
+
+
+def _modifiers(parameter: Parameter) -> tuple[str, ...]:
+    described = ("text",) if parameter.types & _WITH_SYSTEM else ()
+    typed = ("of-type",) if "Identifier" in parameter.types else ()
+    return ("not", *described, *typed, "missing")
+
+
+def _described(parameter: Parameter, value: str) -> Predicate:
+    return TokenPrefix(f"{parameter.name}:text|{escape(string.asked(parameter, value))}")
+
+
+def _of_type(parameter: Parameter, value: str) -> Predicate:
+    parts = [unescaped(part) for part in split(value, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise Invalid(f"A value of `{parameter.code}:of-type` is `system|code|value`")
+    return token(f"{parameter.name}:of-type|{'|'.join(map(escape, parts))}")
 
 
 def system_and_code(code: str, value: str) -> tuple[str | None, str]:
@@ -115,6 +148,26 @@ def _is_bound(parameter: Parameter, systems: Systems, system: str, code: str) ->
     if len(systems) == 1:
         return TokenPrefix(f"{parameter.name}|")
     return AnyToken(frozenset(f"{parameter.name}|{escape(each)}" for each in codes))
+
+
+def _coding(coding: dict[str, Any]) -> tuple[str, ...]:
+    return *in_system(coding.get("system"), coding.get("code")), *_text(coding.get("display"))
+
+
+def _text(value: Any) -> tuple[str, ...]:
+    plain = folded(value) if isinstance(value, str) else ""
+    return (f":text|{escape(plain[:STRING_CHARACTERS_MAX])}",) if plain else ()
+
+
+def _typed(type: dict[str, Any], value: Any) -> list[str]:
+    """The identifier by each code of its type, and the text of the type."""
+    found = [*_text(type.get("text"))]
+    if isinstance(value, str):
+        for coding in type.get("coding", ()):
+            system, code = coding.get("system"), coding.get("code")
+            if isinstance(system, str) and isinstance(code, str):
+                found.append(f":of-type|{escape(system)}|{escape(code)}|{escape(value)}")
+    return found
 
 
 def _one(value: Any) -> tuple[str, ...]:

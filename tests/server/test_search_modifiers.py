@@ -1,0 +1,71 @@
+"""Modifiers and composites over HTTP: https://hl7.org/fhir/R4/search.html#modifiers"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.running import Server, a_patient, an_observation, issues_of
+from tests.server.test_search import ids_of
+
+MR = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
+
+
+async def _stored(server: Server) -> None:
+    resources = [
+        a_patient(
+            id="a",
+            name=[{"family": "Müller-Lüdenscheidt"}],
+            identifier=[{"system": "urn:x", "value": "7", "type": {"coding": [MR], "text": "Record"}}],
+        ),
+        a_patient(id="b", name=[{"family": "Luden"}], identifier=[{"system": "urn:x", "value": "8"}]),
+        an_observation("a", id="o1", code={"text": "Heart rate"}),
+        an_observation("a", id="o2", code={"coding": [{"code": "1", "display": "Heart rhythm"}]}),
+    ]
+    async with server.as_() as client:
+        for one in resources:
+            written = await client.put(f"/{one['resourceType']}/{one['id']}", json=one)
+            assert written.status_code == 201, written.text
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Patient?name:contains=LUDEN", ["a", "b"]),
+        ("Patient?name:contains=ller-l", ["a"]),
+        ("Patient?name:contains=.*", []),
+        ("Patient?name=luden", ["b"]),
+        ("Patient?identifier:text=rec", ["a"]),
+        (f"Patient?identifier:of-type={MR['system']}|MR|7", ["a"]),
+        (f"Patient?identifier:of-type={MR['system']}|MR|8", []),
+        ("Observation?code:text=heart", ["o1", "o2"]),
+        ("Observation?code:text=heart rh", ["o2"]),
+        ("Observation?code:text=rate", []),
+        ("Observation?code=heart rate", []),
+    ],
+)
+async def test_modifiers(server: Server, query: str, expected: list[str]) -> None:
+    await _stored(server)
+    async with server.as_() as client:
+        assert ids_of(await client.get(f"/{query}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("Patient?identifier:of-type=MR|7", 400),
+        ("Patient?name:text=a", 400),
+        ("Patient?gender:of-type=a|b|c", 400),
+        ("Observation?code:above=http://a.example|1", 501),
+        ("Observation?code:below=http://a.example|1", 501),
+        ("Observation?code:in=http://a.example/vs", 501),
+        ("Observation?code:not-in=http://a.example/vs", 501),
+    ],
+)
+async def test_a_modifier_that_is_not_there_is_refused_by_name(
+    server: Server, query: str, status: int
+) -> None:
+    name = query.partition("?")[2].partition("=")[0]
+    async with server.as_() as client:
+        answer = await client.get(f"/{query}", headers={"Prefer": "handling=lenient"})
+    assert answer.status_code == status, answer.text
+    assert name.partition(":")[0] in str(issues_of(answer))
