@@ -1,14 +1,17 @@
 """
 GET metadata: anybody may ask, as often as they like, so each of its forms is made once.
 
-`_elements` makes more forms than can be kept: those asked for last are. The ETag is the same in
-each process, though each began at its own time; so a client that has the statement is told so.
+`_elements` makes more forms than can be kept: those asked for last are. A form is made beside the
+event loop, one at a time, so that nobody without a token can keep others waiting with new ones. The
+ETag is the same in each process, though each began at its own time; so a client that has the
+statement is told so.
 
 https://hl7.org/fhir/R4/http.html#capabilities
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from hashlib import sha256
 from typing import Final
@@ -33,26 +36,33 @@ class Metadata:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._forms: OrderedDict[_Form, Response] = OrderedDict()
+        self._making = asyncio.Lock()
 
     async def answered(self, request: Request) -> Response:
         """Raises Invalid for what cannot be asked for, NotAcceptable for a format that is none of ours."""
         asked = capabilities_from(request.parameters, lenient=request.handling == "lenient")
         form = (asked, request.wanted, request.method == "HEAD")
         if form not in self._forms:
-            self._forms[form] = await self._made(asked, request.wanted, request.method)
+            async with self._making:
+                if form not in self._forms:
+                    self._forms[form] = await self._made(asked, request.wanted, request.method)
+        told = self._forms[form]
         self._forms.move_to_end(form)
         if len(self._forms) > FORMS_MAX:
             self._forms.popitem(last=False)
-        told = self._forms[form]
         if request.if_none_match in (_tag(told), "*") and request.method in ("GET", "HEAD"):
             return Response(304, told.headers, b"")
         return told
 
     async def _made(self, asked: Capabilities, wanted: Wanted, method: str) -> Response:
         services = self._services
-        told = capabilities(asked, services.registered, services.settings.base_url, services.started)
-        response = Response(200, [(b"etag", _etag(told, wanted))], to_text(told))
-        return await presented(response, wanted, method)
+
+        def response() -> Response:
+            base_url = services.settings.base_url
+            told = capabilities(asked, services.registered, base_url, services.started)
+            return Response(200, [(b"etag", _etag(told, wanted))], to_text(told))
+
+        return await presented(await asyncio.to_thread(response), wanted, method)
 
 
 def _etag(told: Resource, wanted: Wanted) -> bytes:
