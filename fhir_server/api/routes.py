@@ -18,6 +18,7 @@ from fhir_server.api.binary import uploaded
 from fhir_server.api.request import Request
 from fhir_server.interactions.registered import SystemInteraction, TypeInteraction
 from fhir_server.operations import OPERATIONS, Level, Registered
+from fhir_server.r4.compartments import why_not_searched
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import MethodNotAllowed, NotFound, Unsupported
 from fhir_server.r4.interaction import (
@@ -130,6 +131,17 @@ async def _search_by_post(request: Request, steps: tuple[str, ...]) -> Interacti
     return Search(resource_type, (*request.parameters, *await request.form()), request.handling)
 
 
+async def _search_compartment(request: Request, steps: tuple[str, ...]) -> Interaction:
+    compartment, type = _compartment(steps)
+    return Search(type, request.parameters, request.handling, compartment)
+
+
+async def _search_compartment_by_post(request: Request, steps: tuple[str, ...]) -> Interaction:
+    compartment, type = _compartment(steps[:-1])
+    parameters = (*request.parameters, *await request.form())
+    return Search(type, parameters, request.handling, compartment)
+
+
 async def _history(request: Request, steps: tuple[str, ...]) -> Interaction:
     match steps[:-1]:
         case ():
@@ -186,6 +198,11 @@ ROUTES: Final = (
     Route("DELETE", "{type}/{id}", _delete, ("delete",)),
     Route("GET", "{type}/{id}/_history", _history, ("history-instance",)),
     Route("GET", "{type}/{id}/_history/{vid}", _vread, ("vread",)),
+    Route("POST", "{compartment}/{id}/_search", _search_compartment_by_post, ("search-system",)),
+    Route("GET", "{compartment}/{id}/*", _search_compartment, ("search-system",)),
+    Route("POST", "{compartment}/{id}/*/_search", _search_compartment_by_post, ("search-system",)),
+    Route("GET", "{compartment}/{id}/{type}", _search_compartment, ("search-type",)),
+    Route("POST", "{compartment}/{id}/{type}/_search", _search_compartment_by_post, ("search-type",)),
     *_of_operations(),
 )
 
@@ -221,7 +238,7 @@ def allowed_at(path: str) -> tuple[str, ...]:
 def _at(path: str) -> tuple[tuple[str, ...], Mapping[str, Route]]:
     """The steps of a path and what is there, by method."""
     steps = tuple(unquote(step) for step in path.split("/")) if path else ()
-    routes = _BY_SHAPE.get(tuple(step if step[:1] in ("_", "$") else "{}" for step in steps))
+    routes = _BY_SHAPE.get(tuple(step if step[:1] in ("_", "$") or step == "*" else "{}" for step in steps))
     if routes is None:
         if steps and steps[-1].startswith("$"):
             raise NotFound(f"There is no operation `{steps[-1][:64]}` at this address")
@@ -256,6 +273,15 @@ def _key(steps: tuple[str, ...]) -> Key:
     if not is_id(id):
         raise NotFound("The id in the address is not a FHIR id")
     return Key(resource_type, id)
+
+
+def _compartment(steps: tuple[str, ...]) -> tuple[Key, str | None]:
+    """Whose compartment, and the type that is searched in it: None for all."""
+    key = _key(steps)
+    type = None if steps[2:] in ((), ("*",)) else _type(steps[2:])
+    if told := why_not_searched(key.type, type):
+        raise NotFound(told)
+    return key, type
 
 
 def is_id(text: str) -> bool:

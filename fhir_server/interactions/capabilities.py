@@ -17,6 +17,7 @@ from typing import Any, Final, cast, get_args
 
 from audit.capabilities import SEARCHABLE, WRITTEN_BY_THE_SERVER
 from fhir_server.interactions.registered import Registered, RegisteredOperation, TypeInteraction
+from fhir_server.r4.compartments import COMPARTMENTS
 from fhir_server.r4.definitions import FHIR_VERSION, definitions
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
@@ -134,6 +135,7 @@ def _rest(registered: Registered) -> dict[str, Any]:
         "interaction": [{"code": code} for code in registered.system],
         "searchParam": [_search_param(parameter) for parameter in searchable_in_all()],
         **_operations(registered.operations_at("system")),
+        "compartment": list(COMPARTMENTS.values()),
     }
 
 

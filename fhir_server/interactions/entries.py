@@ -18,6 +18,7 @@ import msgspec
 
 from fhir_server.interactions.capabilities import capabilities_from
 from fhir_server.interactions.references import conditional
+from fhir_server.r4.compartments import why_not_searched
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Issue, Unprocessable, Unsupported
 from fhir_server.r4.interaction import (
@@ -234,6 +235,10 @@ def _get(steps: list[str], query: str, request: Request) -> Interaction:
         case [resource_type, id]:
             shape = shape_of_one(parameters, _type(resource_type))
             return Read(_key([resource_type, id]), _etag(request, "ifNoneMatch"), _since(request), shape)
+        case [resource_type, id, "*"]:
+            return Search(None, parameters, compartment=_compartment([resource_type, id], None))
+        case [resource_type, id, type] if not type.startswith(("_", "$")):
+            return Search(type, parameters, compartment=_compartment([resource_type, id], type))
         case [resource_type, id, "_history"]:
             return History(_type(resource_type), id, parameters)
         case [resource_type, id, "_history", version]:
@@ -256,6 +261,13 @@ def _key(steps: list[str]) -> Key:
     if not ID.fullmatch(steps[1]):
         raise Invalid("The id in the address is not a FHIR id", "request.url")
     return Key(_type(steps[0]), steps[1])
+
+
+def _compartment(steps: list[str], type: str | None) -> Key:
+    key = _key(steps)
+    if told := why_not_searched(key.type, type and _type(type)):
+        raise Invalid(told, "request.url")
+    return key
 
 
 def _content(index: int, asked: Asked) -> InBundle:

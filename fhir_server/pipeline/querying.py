@@ -63,7 +63,7 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     matches = releasing.released(versions)
     includes = releasing.released(await _included(query, matches, services))
     trail.shows([*matches, *includes])
-    address = f"{settings.base_url}/{interaction.type}" if interaction.type else settings.base_url
+    address = f"{settings.base_url}/{interaction.address}".rstrip("/")
     links = Links(address, query.used, onward.to_text() if onward is not None else None)
     matches = await _shaped(matches, query.shape)
     includes = await _shaped(includes, query.shape.of_included)

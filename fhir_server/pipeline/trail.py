@@ -60,7 +60,7 @@ class Trail:
         self._query = _query_of(interaction)
         self._writes = writes(interaction)
         self._targets: tuple[Target, ...] = _targets_of(interaction)
-        self._patients: dict[str, None] = {}
+        self._patients: dict[str, None] = dict.fromkeys(_patients_addressed(interaction))
         self.status = 0
 
     @property
@@ -173,9 +173,16 @@ def _targets_of(interaction: Interaction) -> tuple[Target, ...]:
             return ()
 
 
+def _patients_addressed(interaction: Interaction) -> Iterator[str]:
+    """Whose compartment is searched is concerned, whatever comes of it."""
+    match interaction:
+        case Search(compartment=Key(type="Patient", id=id)):
+            yield id
+
+
 def _query_of(interaction: Interaction) -> str | None:
     if isinstance(interaction, Search):
-        return f"{interaction.type or ''}?{urlencode(interaction.parameters)}"
+        return f"{interaction.address}?{urlencode(interaction.parameters)}"
     if isinstance(interaction, History) and interaction.parameters:
         return f"_history?{urlencode(interaction.parameters)}"
     if isinstance(interaction, Operation) and interaction.parameters:

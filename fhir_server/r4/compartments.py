@@ -16,6 +16,9 @@ Patient compartment as this server confines callers to it, which differs on purp
 * definitional and directory types describe no patient: they are in no compartment, and open
   to whoever has a scope that names them.
 
+A *search* in a compartment (`Patient/1/Observation`) asks for what R4's own definition puts there,
+within what the caller may see; `compartments_with` and `types_in` say which there are.
+
 docs/compartments.md has the rule of each type. `python -m fhir_server.r4.compartments` writes
 it; a test holds that it is what the code does.
 
@@ -121,6 +124,15 @@ be somebody's (Bundle, DeviceMetric, Linkage, MessageHeader, Parameters,
 PaymentNotice, Slot, Subscription, TestReport, VerificationResult ...).
 """
 
+COMPARTMENTS: Final[Mapping[str, str]] = {
+    "Device": "http://hl7.org/fhir/CompartmentDefinition/device",
+    "Encounter": "http://hl7.org/fhir/CompartmentDefinition/encounter",
+    "Patient": "http://hl7.org/fhir/CompartmentDefinition/patient",
+    "Practitioner": "http://hl7.org/fhir/CompartmentDefinition/practitioner",
+    "RelatedPerson": "http://hl7.org/fhir/CompartmentDefinition/relatedPerson",
+}
+"""The types that have compartments, and where R4 defines these."""
+
 _EXCEPT: Final = frozenset(("link", "performer", "source"))
 _BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "Contract": ("patient",),
@@ -141,6 +153,27 @@ def compartment_parameters(compartment: str, type: str) -> tuple[str, ...]:
     """
     named = definitions().compartments[compartment].get(type, ())
     return tuple(code for code in named if code != _ITSELF)
+
+
+@functools.cache
+def types_in(compartment: str) -> frozenset[str]:
+    """The types of which there can be resources in a `compartment`, its own among them."""
+    return frozenset((compartment, *definitions().compartments[compartment]))
+
+
+@functools.cache
+def compartments_with(type: str) -> tuple[str, ...]:
+    """The compartments in which there can be resources of the type."""
+    return tuple(compartment for compartment in COMPARTMENTS if type in types_in(compartment))
+
+
+def why_not_searched(compartment: str, type: str | None) -> str | None:
+    """Why R4 has no such compartment, or no `type` (None: any) in it; None when it has."""
+    if compartment not in COMPARTMENTS:
+        return f"{compartment} has no compartment; {', '.join(COMPARTMENTS)} have"
+    if type is not None and type not in types_in(compartment):
+        return f"R4 puts no {type} into a compartment of {compartment}"
+    return None
 
 
 @functools.cache
@@ -205,6 +238,9 @@ def _document() -> str:
         "one patient (a `patient/` scope, a patient as user) can reach; the reasons are at the top of",
         "`fhir_server/r4/compartments.py`. *One patient* says that a resource of this type belongs to at",
         "most one. Written by `python -m fhir_server.r4.compartments`.",
+        "",
+        "A search *in* a compartment (`Patient/1/Observation`, docs/search.md) asks for R4's own definition,",
+        "the third column, within what the caller may see.",
         "",
         "| type | in a patient's compartment | R4's own definition | one patient |",
         "|---|---|---|---|",

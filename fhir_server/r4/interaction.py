@@ -142,11 +142,23 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """GET [type]?..., POST [type]/_search, GET ?_type=..."""
+    """
+    GET [type]?..., POST [type]/_search, GET ?_type=..., GET [compartment]/[id]/[type]?...
+
+    `compartment` is whose resources alone are searched, for instance `Patient/1`.
+    """
 
     type: str | None
     parameters: Parameters = ()
     handling: Handling = "strict"
+    compartment: Key | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is asked, below the base: `Patient`, `Patient/1/*`; nothing for all that there is."""
+        if self.compartment is None:
+            return self.type or ""
+        return f"{self.compartment}/{self.type or '*'}"
 
 
 @dataclass(slots=True)

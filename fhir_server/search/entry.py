@@ -4,6 +4,7 @@ What the store keeps of a version so that it can be found and judged without its
 A token is `Type|parameter|value`, or a word of our own:
 
 * `Observation`                          the type itself
+* `Patient|_id|1`                        the id, of what has a compartment: it is in its own
 * `Observation|code|8867-4`              a code, whatever its system
 * `Observation|code|http://loinc.org|8867-4`   a code in a system; an empty system is `||`
 * `Observation|subject|Patient/1`        a reference; absolute ones as they are

@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
-from fhir_server.r4.compartments import patient_parameters
+from fhir_server.r4.compartments import COMPARTMENTS, patient_parameters
 from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax, environment
 from fhir_server.r4.fhirpath.model import alternatives as members_of
 from fhir_server.r4.fhirpath.model import is_a
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, type_name
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
+from fhir_server.search.compartments import focus
 from fhir_server.search.entry import Entry, Range
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.site import Site
@@ -70,7 +71,7 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
     site = Site(base_url, zone)
     root = Node(key.type, resource)
     focus, around = [root], environment(root)
-    found = _Found([key.type], [], [key.id] if key.type == "Patient" else [])
+    found = _Found(_own_tokens(key), [], [key.id] if key.type == "Patient" else [])
     for selection in plan.selections(resource):
         nodes = selection.evaluate(focus, around)
         if nodes:
@@ -82,6 +83,11 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
         patients=tuple(dict.fromkeys(found.patients)),
         clinical_date=_clinical_date(plan.clinical_date, found.ranges),
     )
+
+
+def _own_tokens(key: Key) -> list[str]:
+    """What is known without the resource: its type, and whose compartment it is the focus of."""
+    return [key.type, focus(key)] if key.type in COMPARTMENTS else [key.type]
 
 
 class _Found(NamedTuple):

@@ -15,10 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
+from fhir_server.r4.compartments import types_in, why_not_searched
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
+from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
+from fhir_server.search.compartments import in_compartment
 from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
 from fhir_server.search.escaping import split
 from fhir_server.search.history import HistoryQuery, parse_history
@@ -65,9 +68,10 @@ class Query:
     """
     A search, understood.
 
-    `types` are those searched, none for all. `predicate` says everything that a match must
-    fulfil, its type included. `count` is how many matches make a page; 0 asks for the total
-    alone. `used` leaves `_cursor` out; `cursor` is what the store gave out for the next page.
+    `types` are those searched, none for all; in a compartment they are always named. `predicate`
+    says everything that a match must fulfil, its type and compartment included. `count` is how many
+    matches make a page; 0 asks for the total alone. `used` leaves `_cursor` out; `cursor` is what the
+    store gave out for the next page.
     """
 
     types: tuple[str, ...]
@@ -106,7 +110,7 @@ def parse(
     count = count_of(given, limits)
     return Query(
         types=types,
-        predicate=_predicate(criteria, types, limits, Site(base_url, zone)),
+        predicate=_predicate(search.compartment, criteria, types, limits, Site(base_url, zone)),
         order=order_of(given.get("_sort"), types, limits),
         count=count,
         total=total_of(given, count),
@@ -143,9 +147,19 @@ def _types(search: Search) -> tuple[str, ...]:
     unknown = [type for type in types if type not in definitions().resource_types]
     if unknown:
         raise Invalid(f"`_type`: `{unknown[0][:64]}` is not a resource type of R4")
+    if search.compartment is not None:
+        types = _types_in(search.compartment, types)
     if "AuditEvent" in types and len(types) > 1:
         raise Unsupported("AuditEvents are searched on their own, not with other types")
     return types
+
+
+def _types_in(compartment: Key, listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Those listed, or all that can be in the compartment and are searched together."""
+    for type in listed:
+        if told := why_not_searched(compartment.type, type):
+            raise Invalid(f"`_type`: {told}")
+    return listed or tuple(sorted(types_in(compartment.type) - {"AuditEvent"}))
 
 
 def _sorted_out(
@@ -183,9 +197,11 @@ def _once(results: Parameters) -> Mapping[str, str]:
     return given
 
 
-def _predicate(criteria: Parameters, types: tuple[str, ...], limits: SearchLimits, site: Site) -> Predicate:
+def _predicate(
+    compartment: Key | None, criteria: Parameters, types: tuple[str, ...], limits: SearchLimits, site: Site
+) -> Predicate:
     searched = types or tuple(sorted(definitions().resource_types))
-    parts = []
+    parts: list[Predicate] = [] if compartment is None else [in_compartment(compartment, types)]
     values_count = 0
     for name, value in criteria:
         values = split(value, ",")

@@ -73,6 +73,17 @@ def test_there_is_a_document_for_the_server_and_for_each_type() -> None:
     assert len(names()) == 147
 
 
+def test_a_type_is_searched_in_the_compartments_that_it_can_be_in() -> None:
+    assert not [listed for _, listed in operations("Slot") if listed.startswith("/{compartment}")]
+    for type, compartments in {
+        "Patient": ["Patient", "Practitioner", "RelatedPerson"],
+        "Encounter": ["Encounter", "Patient", "Practitioner", "RelatedPerson"],
+    }.items():
+        path = f"/{{compartment}}/{{id}}/{type}"
+        assert parameters(type, "GET", path)["compartment"]["schema"]["enum"] == compartments
+    assert len(parameters(SYSTEM, "GET", "/{compartment}/{id}/*")["compartment"]["schema"]["enum"]) == 5
+
+
 def test_the_documents_list_each_route_once() -> None:
     listed = {
         (method, path.replace("/Patient", "/{type}", 1))
@@ -88,10 +99,10 @@ def test_what_a_type_has_not_is_not_listed(name: str) -> None:
         return
     methods = {method for method, path in operations(name) if "$" not in path}
     if name == "AuditEvent":
-        # Two searches are by POST, and nothing is written.
+        # Searches are by POST too, and nothing is written.
         assert methods == {"GET", "POST"}
         posts = {path for method, path in operations(name) if method == "POST" and "$" not in path}
-        assert posts == {"/AuditEvent/_search"}
+        assert posts == {"/AuditEvent/_search", "/{compartment}/{id}/AuditEvent/_search"}
     else:
         assert methods == {"GET", "POST", "PUT", "PATCH", "DELETE"}
 

@@ -11,7 +11,6 @@ import asyncio
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.conformance.listening import Listening
 from tests.server.running import a_patient, an_observation, issues_of
@@ -111,7 +110,6 @@ async def test_a_search_of_all_types_without_a_scope_is_forbidden(server: Listen
         assert (await reader.get("/?_id=x")).status_code == 403
 
 
-@pytest.mark.xfail(reason="not yet: a search of a compartment comes with the rest of search", strict=True)
 async def test_a_search_of_a_compartment_finds_what_is_in_it(client: httpx.AsyncClient, id: str) -> None:
     """https://hl7.org/fhir/R4/http.html#vsearch"""
     await _stored(client, id)

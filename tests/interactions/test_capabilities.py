@@ -229,7 +229,12 @@ def test_what_is_not_true_is_not_claimed() -> None:
     told = statement()
     assert not told.keys() & {"instantiates", "imports", "implementationGuide", "messaging", "document"}
     assert "extension" not in told["rest"][0]["security"]
-    assert "compartment" not in told["rest"][0]
+
+
+def test_the_compartments_that_are_searched_are_those_of_r4() -> None:
+    start = "http://hl7.org/fhir/CompartmentDefinition/"
+    names = ("device", "encounter", "patient", "practitioner", "relatedPerson")
+    assert statement()["rest"][0]["compartment"] == [start + name for name in names]
 
 
 def test_a_model_of_another_release_reads_the_whole_statement() -> None:

@@ -55,6 +55,10 @@ SEARCHES = """
     ?_type=Observation,Patient&_id=o-{},{} Provenance?target=Observation/o-{} Provenance?patient=Patient/{}
     Group?member=Patient/{} Group?member={},p1 Group?member:Patient={} Group?_id=g-{}
     Consent?patient=Patient/{} Contract?patient={} GuidanceResponse?subject=Patient/{}
+    Patient/{}/Patient? Patient/{}/Observation? Patient/{}/Observation?_id=o-{} Patient/{}/Group?
+    Patient/{}/Consent? Patient/{}/Provenance? Patient/{}/*? Patient/{}/*?_type=Observation,Group
+    Patient/{}/*?_lastUpdated=gt2020
+    Patient/p1/Observation?subject=Patient/{} Patient/p1/Group?member=Patient/{} Patient/p1/*?_id=o-{}
 """.split()
 SHAPES = ("_summary=count", "_total=accurate&_sort=-_id&_count=2")
 

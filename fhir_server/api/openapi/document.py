@@ -29,6 +29,7 @@ from fhir_server.interactions.capabilities import (
     operations_of,
 )
 from fhir_server.interactions.registered import Registered
+from fhir_server.r4.compartments import compartments_with
 from fhir_server.r4.definitions import definitions
 
 OPENAPI_VERSION: Final = "3.1.1"
@@ -94,13 +95,16 @@ def _paths(resource_type: str | None, registered: Registered) -> dict[str, Any]:
 def _routes(resource_type: str | None, registered: Registered) -> Iterator[Route]:
     """Those of the level, but for what the type has not."""
     if resource_type is None:
-        yield from (route for route in ROUTES if not route.template.startswith("{type}"))
+        yield from (route for route in ROUTES if "{type}" not in route.template)
         return
     interactions = frozenset(interactions_of(resource_type, registered))
     operations = {operation.name for operation in operations_of(resource_type, registered)}
+    in_none = not compartments_with(resource_type)
     for route in ROUTES:
+        if route.template.startswith("{compartment}") and in_none:
+            continue
         here = interactions.intersection(route.serves) or route.template.rpartition("$")[2] in operations
-        if route.template.startswith("{type}") and here:
+        if "{type}" in route.template and here:
             yield route
 
 
@@ -113,7 +117,7 @@ def _operation(route: Route, resource_type: str | None, registered: Registered) 
         "tags": [telling.section],
         "externalDocs": {"url": _page(route, telling, registered)},
         "parameters": [
-            *steps_of(route.template),
+            *steps_of(route.template, resource_type),
             *({"$ref": f"#/components/parameters/{name}"} for name in (*asked, *telling.headers, *GENERAL)),
         ],
         "responses": answers_of(telling, resource_type or "Resource"),

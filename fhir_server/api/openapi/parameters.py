@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fhir_server.interactions.capabilities import searchable, searchable_in_all
+from fhir_server.r4.compartments import COMPARTMENTS, compartments_with
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.shaping import GENERAL_PARAMETERS
@@ -96,9 +97,13 @@ def common() -> dict[str, Described]:
     return queried | headers
 
 
-def steps_of(template: str) -> Iterator[Described]:
-    """The steps of the path that a client fills in."""
-    for name, (told, schema) in _STEPS.items():
+def steps_of(template: str, resource_type: str | None) -> Iterator[Described]:
+    """The steps of the path that a client fills in, asking for the type or for any."""
+    compartments = compartments_with(resource_type) if resource_type else tuple(COMPARTMENTS)
+    told_of_compartment = "The type of the resource whose compartment it is."
+    schema_of_compartment = {"type": "string", "enum": list(compartments)}
+    steps = {"compartment": (told_of_compartment, schema_of_compartment), **_STEPS}
+    for name, (told, schema) in steps.items():
         if f"{{{name}}}" in template:
             yield {
                 "name": name,

@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/http.html#summary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fhir_server.api.routes import Route
@@ -114,6 +114,8 @@ def telling_of(route: Route) -> Telling:
         return _of_operation(route)
     code = route.serves[0]
     told = _TOLD[code]
+    if route.template.startswith("{compartment}"):
+        told = _in_a_compartment(told)
     if route.template == "{type}" and code in _CONDITIONAL:
         return _with_criteria(told, *_CONDITIONAL[code])
     if route.template.endswith("_search"):
@@ -129,6 +131,8 @@ def id_of(route: Route) -> str:
         return f"{code}-{level}-{route.method.lower()}"
     if route.template == "{type}" and code in _CONDITIONAL:
         return f"conditional-{code}"
+    if route.template.startswith("{compartment}"):
+        code += "-of-all-types-in-compartment" if "*" in route.template else "-in-compartment"
     return f"{code}-by-post" if route.template.endswith("_search") else code
 
 
@@ -146,6 +150,12 @@ def _with_criteria(told: Telling, name: str, anchor: str) -> Telling:
     )
 
 
+def _in_a_compartment(told: Telling) -> Telling:
+    return replace(
+        told, name=f"{told.name} in a compartment", page="compartmentdefinition.html", refusals=(404,)
+    )
+
+
 def _by_form(told: Telling) -> Telling:
     return Telling(
         f"{told.name} by POST",
@@ -156,7 +166,7 @@ def _by_form(told: Telling) -> Telling:
         headers=told.headers,
         query="none",
         body="form",
-        refusals=(413, 415),
+        refusals=(*told.refusals, 413, 415),
     )
 
 

@@ -61,6 +61,7 @@ STEPS = {
     "{type}": st.sampled_from("Patient Observation AuditEvent Group Binary Consent Foo patient".split()),
     "{id}": st.sampled_from(["d0", "o-d0", "b-d0", "fuzzed", "x.1.0", "\0", "$a", "_x"])
     | st.text(min_size=1, max_size=6),
+    "{compartment}": st.sampled_from("Patient Encounter Device Practitioner Group Foo".split()),
     "{vid}": st.sampled_from(["1", "2", "-1", "x"]) | st.text(min_size=1, max_size=4),
 }
 
