@@ -232,6 +232,8 @@ def allowed_at(path: str) -> tuple[str, ...]:
     steps, routes = _at(path)
     if steps and not steps[0].startswith("_"):
         _type(steps)
+    if any(route.template.startswith("{compartment}") for route in routes.values()):
+        _compartment(steps[:-1] if steps[-1] == "_search" else steps)
     return _allowed(routes)
 
 

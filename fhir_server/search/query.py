@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from typing import Final
 
 from fhir_server.r4.compartments import types_in, why_not_searched
 from fhir_server.r4.definitions import definitions
@@ -183,6 +184,8 @@ def _sorted_out(
 
 
 def _named(types: tuple[str, ...]) -> str:
+    if len(types) > _TYPES_NAMED_MAX:
+        return f"all {len(types)} types that are searched"
     return " and ".join(types) if types else "all types"
 
 
@@ -237,3 +240,7 @@ def _used(parameters: Parameters, ignored: Sequence[str], count: int) -> list[tu
         for name, value in parameters
         if name not in ignored and name != "_cursor"
     ]
+
+
+_TYPES_NAMED_MAX: Final = 5
+"""In a refusal: more are counted."""

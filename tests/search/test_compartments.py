@@ -106,6 +106,11 @@ def test_audit_events_of_a_compartment_are_searched_on_their_own() -> None:
         in_the("Patient/1", None, ("_type", "AuditEvent,Observation"))
 
 
+def test_a_refusal_counts_types_instead_of_naming_them_all() -> None:
+    with pytest.raises(Invalid, match="`code` is not a search parameter of all 65 types that are searched"):
+        in_the("Patient/1", None, ("code", "x"))
+
+
 def test_a_listed_type_that_cannot_be_in_the_compartment_is_refused() -> None:
     with pytest.raises(Invalid, match="Organization"):
         in_the("Patient/1", None, ("_type", "Observation,Organization"))

@@ -237,6 +237,7 @@ async def test_what_is_no_compartment_is_not_found_and_why(server: Server, path:
         ):
             assert answer.status_code == 404
             assert said in issues_of(answer)[0]["diagnostics"]
+        assert (await client.options(f"/{path}")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -245,6 +246,19 @@ async def test_what_is_no_compartment_is_not_found_and_why(server: Server, path:
 async def test_criteria_that_are_not_understood_are_refused(server: Server, query: str) -> None:
     async with server.as_() as client:
         assert (await client.get(f"/{query}")).status_code == 400
+
+
+async def test_the_methods_of_a_compartment_are_told(server: Server) -> None:
+    async with server.as_() as client:
+        for path, allowed in {
+            "Patient/1/Observation": "GET, HEAD, OPTIONS",
+            "Patient/1/*": "GET, HEAD, OPTIONS",
+            "Patient/1/_search": "OPTIONS, POST",
+            "Patient/1/Observation/_search": "OPTIONS, POST",
+        }.items():
+            assert (await client.options(f"/{path}")).headers["allow"] == allowed
+        refused = await client.post("/Patient/1/Observation", json={})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 async def test_a_compartment_that_nobody_has_is_empty(server: Server) -> None:
