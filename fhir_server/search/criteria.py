@@ -18,6 +18,7 @@ from fhir_server.search.predicate import (
     InRange,
     Nothing,
     Predicate,
+    RangePrefix,
     TokenPrefix,
     WithId,
     any_of,
@@ -25,7 +26,7 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
-from fhir_server.search.values import date, number, quantity, reference, string, token, uri
+from fhir_server.search.values import composite, date, number, quantity, reference, string, token, uri
 from fhir_server.search.values.modifiers import refuse_modifier
 
 Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
@@ -38,6 +39,7 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "uri": uri.criterion,
     "number": number.criterion,
     "quantity": quantity.criterion,
+    "composite": composite.criterion,
 }
 
 UNSUPPORTED: Final = frozenset(("_content", "_filter", "_has", "_list", "_query", "_text"))
@@ -112,6 +114,8 @@ def _present(parameter: Parameter) -> Predicate:
     match parameter.type:
         case "date" | "number" | "quantity":
             return any_of(InRange(parameter.name), bare)
+        case "composite" if composite.is_ranged(parameter):
+            return any_of(RangePrefix(bare.prefix), bare)
         case "reference":
             return any_of(bare, TokenPrefix(f"{parameter.name}:identifier|"))
         case _:

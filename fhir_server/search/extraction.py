@@ -18,17 +18,24 @@ from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
 from fhir_server.r4.compartments import COMPARTMENTS, patient_parameters
-from fhir_server.r4.fhirpath import Collection, Evaluate, Node, compiled_syntax, environment
+from fhir_server.r4.fhirpath import (
+    Collection,
+    Environment,
+    Evaluate,
+    Node,
+    compiled_syntax,
+    environment,
+)
 from fhir_server.r4.fhirpath.model import alternatives as members_of
-from fhir_server.r4.fhirpath.model import is_a
-from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, type_name
+from fhir_server.r4.fhirpath.model import is_a, known_type
+from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, rooted, type_name
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.compartments import focus
-from fhir_server.search.entry import Entry, Range
+from fhir_server.search.entry import Entry, Range, escape
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.site import Site
-from fhir_server.search.values import date, number, quantity, reference, string, token, uri
+from fhir_server.search.values import composite, date, number, quantity, reference, string, token, uri
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
@@ -76,7 +83,7 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
         nodes = selection.evaluate(focus, around)
         if nodes:
             for use in selection.uses:
-                use.collect(nodes, site, found)
+                use.collect(nodes, around, site, found)
     return Entry(
         tokens=tuple(dict.fromkeys(found.tokens)),
         ranges=tuple(dict.fromkeys(found.ranges)),
@@ -103,7 +110,7 @@ class _AsTokens(NamedTuple):
     names: tuple[str, ...]
     in_compartment: bool
 
-    def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
+    def collect(self, nodes: Collection, _around: Environment, site: Site, found: _Found) -> None:
         suffixes = [suffix for suffix in self.suffixes(nodes, site) if len(suffix) <= TOKEN_CHARACTERS_MAX]
         if all(suffix.startswith(_BESIDE) for suffix in suffixes):
             suffixes.append("|")
@@ -121,7 +128,7 @@ class _AsRanges(NamedTuple):
     extents: Extents
     names: tuple[str, ...]
 
-    def collect(self, nodes: Collection, site: Site, found: _Found) -> None:
+    def collect(self, nodes: Collection, _around: Environment, site: Site, found: _Found) -> None:
         extents = self.extents(nodes, site)
         for name in self.names:
             found.ranges.extend([Range(name, *extent) for extent in extents])
@@ -129,9 +136,48 @@ class _AsRanges(NamedTuple):
                 found.tokens.append(name + "|")
 
 
+class _AsComposite(NamedTuple):
+    """Both parts of each element; where one has nothing to search by, the bare token."""
+
+    name: str
+    first: tuple[Evaluate, ...]
+    second: tuple[Evaluate, ...]
+    type: str
+
+    def collect(self, nodes: Collection, around: Environment, site: Site, found: _Found) -> None:
+        for node in nodes:
+            coded = [item for part in self.first for item in part([node], around)]
+            valued = [item for part in self.second for item in part([node], around)]
+            if not (coded and valued):
+                continue
+            forms = composite.codes(coded, site)
+            if self.type in _EXTENTS:
+                ranges = self._ranges(forms, _EXTENTS[self.type](valued, site))
+                found.ranges.extend(ranges)
+                found.tokens.extend([] if ranges else [f"{self.name}|"])
+            else:
+                found.tokens.extend(self._tokens(forms, valued, site) or [f"{self.name}|"])
+
+    def _tokens(self, forms: list[str], valued: Collection, site: Site) -> list[str]:
+        suffixes = [suffix for suffix in _SUFFIXES[self.type](valued, site) if suffix.startswith("|")]
+        joined = [f"|{escape(form)}{suffix}" for form in forms for suffix in suffixes]
+        return [self.name + suffix for suffix in joined if len(suffix) <= TOKEN_CHARACTERS_MAX]
+
+    def _ranges(self, forms: list[str], extents: Sequence[tuple[Any, ...]]) -> list[Range]:
+        return [
+            Range(f"{self.name}|{code}", low, high, composite.units_in(systems, *units or ((),)))
+            for code, systems in composite.systems_by_code(forms).items()
+            for low, high, *units in extents
+            if len(code) <= TOKEN_CHARACTERS_MAX
+        ]
+
+
+Use = _AsTokens | _AsRanges | _AsComposite
+
+
 class _Selection(NamedTuple):
     evaluate: Evaluate
-    uses: tuple[_AsTokens | _AsRanges, ...]
+    uses: tuple[Use, ...]
 
 
 class _Plan(NamedTuple):
@@ -149,15 +195,24 @@ class _Plan(NamedTuple):
 @functools.cache
 def _plan(resource_type: str) -> _Plan:
     sharing: dict[Syntax, list[Parameter]] = {}
+    composites: list[Parameter] = []
     for parameter in parameters_of(resource_type).values():
-        if parameter.indexed and parameter.code not in _ELSEWHERE:
+        if parameter.indexed and parameter.type == "composite":
+            composites.append(parameter)
+        elif parameter.indexed and parameter.code not in _ELSEWHERE:
             for alternative in parameter.alternatives:
                 sharing.setdefault(alternative, []).append(parameter)
+    found = [
+        (
+            _Selection(compiled_syntax(alternative), _uses(parameters)),
+            _first_members(alternative, resource_type),
+        )
+        for alternative, parameters in sharing.items()
+    ]
+    found += [selected for parameter in composites for selected in _joined(parameter)]
     by_member: dict[str, tuple[_Selection, ...]] = {}
     always: list[_Selection] = []
-    for alternative, parameters in sharing.items():
-        selection = _Selection(compiled_syntax(alternative), _uses(parameters))
-        members = _first_members(alternative, resource_type)
+    for selection, members in found:
         if members is None:
             always.append(selection)
         for member in members or ():
@@ -166,8 +221,25 @@ def _plan(resource_type: str) -> _Plan:
     return _Plan(by_member, tuple(always), clinical_date and f"{resource_type}|{clinical_date}")
 
 
-def _uses(parameters: list[Parameter]) -> tuple[_AsTokens | _AsRanges, ...]:
-    uses: list[_AsTokens | _AsRanges] = []
+def _joined(parameter: Parameter) -> list[tuple[_Selection, frozenset[str] | None]]:
+    """The selections of a composite, each with the members one of which must be there."""
+    first, second = (tuple(map(compiled_syntax, part.alternatives)) for part in parameter.components)
+    use = _AsComposite(parameter.name, first, second, parameter.components[1].type)
+    found = []
+    for alternative in parameter.alternatives:
+        wanted: tuple[Syntax, ...] = (alternative,)
+        if isinstance(alternative, Member) and alternative.of is None:
+            # Of the resource as a whole: the value says whether it is worth a look.
+            wanted = tuple(rooted(part, alternative) for part in parameter.components[1].alternatives)
+        members = [_first_members(each, parameter.resource_type) for each in wanted]
+        known = [each for each in members if each is not None]
+        together = frozenset().union(*known) if len(known) == len(members) else None
+        found.append((_Selection(compiled_syntax(alternative), (use,)), together))
+    return found
+
+
+def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
+    uses: list[Use] = []
     for type in dict.fromkeys(parameter.type for parameter in parameters):
         alike = [parameter for parameter in parameters if parameter.type == type]
         names = tuple(parameter.name for parameter in alike)
@@ -199,7 +271,7 @@ def _first_members(expression: Syntax, resource_type: str) -> frozenset[str] | N
             case TypeOperation(operator="as", of=of, type=type):
                 expression, only = of, type
             case Call(of=of, name="as" | "ofType", arguments=(argument,)) if of is not None:
-                expression, only = of, type_name(argument)
+                expression, only = of, known_type(type_name(argument) or "")
             case Member(of=of) | Call(of=of, name="where" | "extension") if of is not None:
                 expression, only = of, None
             case _:

@@ -19,6 +19,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    RangePrefix,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -51,6 +52,8 @@ def matches(predicate: Predicate, version: Version) -> bool:
             return any(_contains(predicate, token) for token in version.entry.tokens)
         case InRange():
             return any(_within(predicate, found) for found in version.entry.ranges)
+        case RangePrefix(prefix=prefix):
+            return any(found.parameter.startswith(prefix) for found in version.entry.ranges)
         case OnlyOfPatients(ids=ids):
             return ids.issuperset(version.entry.patients)
         case WithId(ids=ids):

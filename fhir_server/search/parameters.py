@@ -19,9 +19,12 @@ from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
 
 SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
-    ("token", "reference", "string", "date", "uri", "number", "quantity")
+    ("token", "reference", "string", "date", "uri", "number", "quantity", "composite")
 )
 """The parameter types that a search gets an answer for."""
+
+_JOINED: Final[frozenset[SearchType]] = frozenset(("token", "reference", "string", "date", "quantity"))
+"""What a composite may join to a code."""
 
 _R4: Final = "http://hl7.org/fhir/SearchParameter/"
 
@@ -34,6 +37,9 @@ CORRECTED: Final[Mapping[str, str]] = {
     ),
 }
 """What R4 meant, where its own expression cannot be evaluated."""
+
+_EXCHANGED: Final = frozenset((_R4 + "DocumentReference-relationship",))
+"""Composites whose components name each other's definitions."""
 
 Systems = Mapping[str, frozenset[str]]
 """Code systems and those of their codes that a binding allows; none for a system with a grammar."""
@@ -52,6 +58,8 @@ class Parameter:
 
     What other parameters together select anyway is not indexed twice: `Observation|combo-code`
     is found as `Observation|code` and `Observation|component-code`, its `found_as`.
+
+    A composite has `components`, whose alternatives are relative to what its own select.
     """
 
     resource_type: str
@@ -64,11 +72,16 @@ class Parameter:
     types: frozenset[str]
     systems: Systems | None
     found_as: tuple[str, ...]
+    components: tuple[Parameter, ...] = ()
 
     @property
     def supported(self) -> bool:
         """A search by it gets an answer."""
-        return self.type in SUPPORTED_TYPES and bool(self.alternatives)
+        return (
+            self.type in SUPPORTED_TYPES
+            and bool(self.alternatives)
+            and (self.type != "composite" or _is_joined(self.components))
+        )
 
     @property
     def indexed(self) -> bool:
@@ -111,7 +124,57 @@ def _parameter(resource_type: str, declared: SearchParameter) -> Parameter:
         types=types,
         systems=_systems(selected) if types == {"code"} else None,
         found_as=(),
+        components=_components(resource_type, declared, selected),
     )
+
+
+def _components(resource_type: str, declared: SearchParameter, selected: Outcomes) -> tuple[Parameter, ...]:
+    listed = [component.definition for component in declared.components]
+    if declared.url in _EXCHANGED:
+        listed.reverse()
+    return tuple(
+        _component(resource_type, declared, component.expression, _declared()[definition], selected)
+        for component, definition in zip(declared.components, listed, strict=True)
+    )
+
+
+def _component(
+    resource_type: str, composite: SearchParameter, expression: str, declared: SearchParameter, of: Outcomes
+) -> Parameter:
+    relative = operands(parse(expression), "|")
+    found = tuple(each for outcome in of for operand in relative for each in outcomes(operand, outcome.type))
+    types = frozenset(outcome.type for outcome in found)
+    reached = {type for outcome in found for type in _declared_targets(outcome) or declared.targets}
+    return Parameter(
+        resource_type=resource_type,
+        code=composite.code,
+        name="",
+        type=declared.type,
+        targets=declared.targets,
+        reaches=tuple(target for target in declared.targets if target in reached),
+        alternatives=relative if found else (),
+        types=types,
+        systems=_systems(found) if types == {"code"} else None,
+        found_as=("",),
+    )
+
+
+@functools.cache
+def _declared() -> Mapping[str, SearchParameter]:
+    """Search parameters by their url, as some type has them."""
+    of_types = definitions().search_parameters.values()
+    return {declared.url: declared for of_type in of_types for declared in of_type.values()}
+
+
+def _is_joined(components: tuple[Parameter, ...]) -> bool:
+    """A code and one value, which an index can ask together."""
+    kinds = [component.type for component in components if component.alternatives]
+    return len(kinds) == len(components) == 2 and kinds[0] == "token" and kinds[1] in _JOINED
+
+
+def _selecting(parameter: Parameter) -> tuple[object, ...]:
+    """What parameters must have in common to be found as each other."""
+    return (parameter.type, *((part.type, part.alternatives) for part in parameter.components))
 
 
 def _covering(parameter: Parameter, indexed: list[Parameter]) -> tuple[str, ...]:
@@ -120,7 +183,9 @@ def _covering(parameter: Parameter, indexed: list[Parameter]) -> tuple[str, ...]
     others = [
         other
         for other in indexed
-        if other is not parameter and other.type == parameter.type and wanted.issuperset(other.alternatives)
+        if other is not parameter
+        and _selecting(other) == _selecting(parameter)
+        and wanted.issuperset(other.alternatives)
     ]
     covered = {alternative for other in others for alternative in other.alternatives}
     return tuple(other.name for other in others) if covered == wanted else ()

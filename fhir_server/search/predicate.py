@@ -68,6 +68,13 @@ class InRange:
 
 
 @dataclass(frozen=True, slots=True)
+class RangePrefix:
+    """The entry has a range of a parameter whose name starts so."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfPatients:
     """The entry is in the compartment of one of these patients (ids without `Patient/`)."""
 
@@ -124,6 +131,7 @@ Predicate = (
     | TokenPrefix
     | TokenContaining
     | InRange
+    | RangePrefix
     | OfPatients
     | OnlyOfPatients
     | WithId

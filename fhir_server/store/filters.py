@@ -29,6 +29,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    RangePrefix,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -94,6 +95,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return containing(f"{layout.index}tok", start, text)
         case InRange():
             return _in_range(predicate, f"{layout.index}rng")
+        case RangePrefix(prefix):
+            return starting_with(f"{layout.index}rng", prefix, "p")
         case OfPatients(ids):
             return _of_patients(ids, layout.types)
         case OnlyOfPatients(ids):
@@ -118,8 +121,8 @@ def any_of(field: str, values: Iterable[str]) -> Document:
     return {field: writable[0] if len(writable) == 1 else {"$in": writable}}
 
 
-def starting_with(field: str, prefix: str) -> Document:
-    """The field has an element that starts so, in the order of code points."""
+def starting_with(field: str, prefix: str, member: str | None = None) -> Document:
+    """The field has an element, or one whose member, starts so, in the order of code points."""
     if not _writable(prefix):
         return NOTHING
     bounds: Document = {"$gte": prefix}
@@ -128,7 +131,7 @@ def starting_with(field: str, prefix: str) -> Document:
         code = ord(beyond[-1]) + 1
         # Surrogates are no characters: what comes after U+D7FF is U+E000.
         bounds["$lt"] = beyond[:-1] + chr(0xE000 if code == 0xD800 else code)
-    return {field: {"$elemMatch": bounds}}
+    return {field: {"$elemMatch": bounds if member is None else {member: bounds}}}
 
 
 def containing(field: str, start: str, text: str) -> Document:

@@ -24,6 +24,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    RangePrefix,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -67,6 +68,8 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
             return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():
             return _in_range(predicate), True
+        case RangePrefix():
+            return NOTHING, True
         case OfPatients(ids):
             return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False
         case OnlyOfPatients():

@@ -14,7 +14,7 @@ from fhir_server.r4.definitions import ElementFacts, ElementType, definitions
 from fhir_server.r4.resource import Key
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.entry import Entry
-from fhir_server.search.escaping import split, written
+from fhir_server.search.escaping import split, unescaped, written
 from fhir_server.search.extraction import extract
 from fhir_server.search.matching import matches
 from fhir_server.search.parameters import CORRECTED, parameters_of
@@ -38,8 +38,9 @@ def test_what_is_extracted_is_found_again(type: str) -> None:
                 without = a_version(Entry((type,)), type=type, id="2")
                 assert not matches(found, without), (name, text)
         for found_range in set(entry.ranges):
-            code = found_range.parameter.partition("|")[2]
+            code, _, first = found_range.parameter.partition("|")[2].partition("|")
             least = "gt1800" if isinstance(found_range.low, int) else "gt-1e300"
+            least = f"{written(unescaped(first))}${least}" if first else least
             asked = query(type, (code, least), (f"{code}:missing", "false")).predicate
             assert matches(asked, a_version(entry, type=type)) or type == "AuditEvent", code
 
@@ -71,7 +72,11 @@ def searches_for(token: str) -> Iterator[tuple[str, str]]:
     code = name.partition(":")[0]
     parameter = parameters_of(type)[code]
     parts = [part.replace("\\|", "|").replace("\\\\", "\\") for part in split(rest, "|")]
-    if not any(parts):
+    if parameter.type == "composite" and any(parts):
+        first = "|".join(written(unescaped(part)) for part in split(parts[0], "|"))
+        second = parts[1:] if parameter.components[1].type == "token" else parts[1:2]
+        yield name, f"{first}${'|'.join(map(written, second))}"
+    elif not any(parts):
         yield f"{code}:missing", "false"
     elif name.endswith(":whole"):
         yield f"{code}:contains", written(parts[0][:200])
@@ -111,12 +116,14 @@ def test_extraction_looks_at_every_parameter_that_can_be_searched() -> None:
 
 def names_in(entry: Entry) -> set[str]:
     named = {"|".join(token.split("|", 2)[:2]).partition(":")[0] for token in entry.tokens[1:]}
-    return named | {found.parameter for found in entry.ranges}
+    return named | {"|".join(found.parameter.split("|", 2)[:2]) for found in entry.ranges}
 
 
 def asks_for_a_value(name: str) -> bool:
     type, _, code = name.partition("|")
     declared = definitions().search_parameters[type][code]
+    if code == "context-type-quantity":
+        return True
     expression = CORRECTED.get(declared.url, declared.expression) or ""
     return any(
         word in expression

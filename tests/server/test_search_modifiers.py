@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.server.running import Server, a_patient, an_observation, issues_of
 from tests.server.test_search import ids_of
 
 MR = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
+
+OTHERS = ["o1", "o2", "o5", "o6", "o7"]
+CODED = {"coding": [{"system": "urn:c", "code": "c"}]}
+
+
+def a_pressure(id: str, *, systolic: int, diastolic: int) -> dict[str, Any]:
+    listed = {"8480-6": systolic, "8462-4": diastolic}
+    components = [
+        {
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "valueQuantity": {"value": value, "system": "http://unitsofmeasure.org", "code": "mm[Hg]"},
+        }
+        for code, value in listed.items()
+    ]
+    return an_observation("a", id=id, component=components)
 
 
 async def _stored(server: Server) -> None:
@@ -20,6 +37,11 @@ async def _stored(server: Server) -> None:
         a_patient(id="b", name=[{"family": "Luden"}], identifier=[{"system": "urn:x", "value": "8"}]),
         an_observation("a", id="o1", code={"text": "Heart rate"}),
         an_observation("a", id="o2", code={"coding": [{"code": "1", "display": "Heart rhythm"}]}),
+        a_pressure("o3", systolic=160, diastolic=80),
+        a_pressure("o4", systolic=120, diastolic=90),
+        an_observation("a", id="o5", valueString="Größe", code=CODED),
+        an_observation("a", id="o6", valueDateTime="2024-05-06", code=CODED),
+        an_observation("a", id="o7", valueCodeableConcept={"coding": [{"code": "v$w"}]}, code=CODED),
     ]
     async with server.as_() as client:
         for one in resources:
@@ -41,6 +63,18 @@ async def _stored(server: Server) -> None:
         ("Observation?code:text=heart rh", ["o2"]),
         ("Observation?code:text=rate", []),
         ("Observation?code=heart rate", []),
+        ("Observation?component-code-value-quantity=8480-6$gt100", ["o3", "o4"]),
+        ("Observation?component-code-value-quantity=8480-6$lt100", []),
+        ("Observation?component-code-value-quantity=http://loinc.org|8462-4$ge90||mm[Hg]", ["o4"]),
+        ("Observation?component-code-value-quantity=urn:x|8462-4$ge90", []),
+        ("Observation?combo-code-value-quantity=8480-6$160,8462-4$90", ["o3", "o4"]),
+        ("Observation?component-code-value-quantity:missing=false", ["o3", "o4"]),
+        ("Observation?component-code-value-quantity:missing=true&code-value-quantity:missing=true", OTHERS),
+        ("Observation?code-value-string=urn:c|c$GROSSE", ["o5"]),
+        ("Observation?code-value-date=c$ge2024-05", ["o6"]),
+        ("Observation?code-value-date=c$lt2024-05", []),
+        ("Observation?code-value-concept=c$v\\$w", ["o7"]),
+        ("Observation?code-value-concept=c$v", []),
     ],
 )
 async def test_modifiers(server: Server, query: str, expected: list[str]) -> None:
@@ -55,6 +89,8 @@ async def test_modifiers(server: Server, query: str, expected: list[str]) -> Non
         ("Patient?identifier:of-type=MR|7", 400),
         ("Patient?name:text=a", 400),
         ("Patient?gender:of-type=a|b|c", 400),
+        ("Observation?code-value-quantity=5", 400),
+        ("Observation?code-value-quantity:not=a$5", 400),
         ("Observation?code:above=http://a.example|1", 501),
         ("Observation?code:below=http://a.example|1", 501),
         ("Observation?code:in=http://a.example/vs", 501),

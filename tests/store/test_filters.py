@@ -24,6 +24,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    RangePrefix,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -104,6 +105,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
         TokenContaining, st.sampled_from(["Patient|$", "\ud800"]), st.sampled_from(["w", "\\|b", "\udc00"])
     ),
     st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
+    st.builds(RangePrefix, st.sampled_from(["r", "$", "x", "", "\ud800"])),
     st.builds(OfPatients, some_ids),
     st.builds(OnlyOfPatients, some_ids),
     st.builds(WithId, some_ids),

@@ -43,7 +43,7 @@ def _outcomes(expression: Syntax, focus: Outcomes) -> Outcomes:
     match expression:
         case Literal(type=type):
             return (Outcome(type),)
-        case Member(of=None, name=name) if is_type(name):
+        case Member(of=None, name=name) if name[0].isupper() and is_type(name):
             return tuple(outcome for outcome in focus if is_a(outcome.type, name))
         case Member(of=of, name=name):
             return tuple(

@@ -116,6 +116,21 @@ def operands(expression: Syntax, operator: str) -> tuple[Syntax, ...]:
     return (expression,)
 
 
+def rooted(path: Syntax, root: Syntax) -> Syntax:
+    """A path relative to an item, such as `value.as(Quantity)`, as one from `root`."""
+    match path:
+        case Member(of=of, name=name):
+            return Member(root if of is None else rooted(of, root), name)
+        case Call(of=of, name=name, arguments=arguments):
+            return Call(root if of is None else rooted(of, root), name, arguments)
+        case TypeOperation(operator=operator, of=of, type=type):
+            return TypeOperation(operator, rooted(of, root), type)
+        case Index(of=of, index=index):
+            return Index(rooted(of, root), index)
+        case _:
+            return path
+
+
 class _Word(NamedTuple):
     kind: str
     text: str
