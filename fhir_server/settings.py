@@ -93,7 +93,12 @@ class Settings(BaseSettings):
     )
     page_size_default: int = Field(50, gt=0, description="Matches on a page without `_count`.")
     page_size_max: int = Field(1_000, gt=0, description="The largest `_count` honoured.")
-    includes_max: int = Field(5_000, gt=0, description="Included resources on one page.")
+    includes_max: int = Field(
+        5_000, gt=0, description="Included resources on one page; a search that has more is refused."
+    )
+    include_steps_max: int = Field(
+        20, gt=0, description="References between a match and what `:iterate` includes; beyond is refused."
+    )
     sort_matches_max: int = Field(
         10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
     )

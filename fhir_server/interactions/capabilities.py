@@ -24,6 +24,7 @@ from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import shape_of_one, shaped
 from fhir_server.search.criteria import is_supported
+from fhir_server.search.includes import followed, followed_to
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.version import instant
 
@@ -155,7 +156,8 @@ def _resource(name: str, registered: Registered) -> dict[str, Any]:
         "conditionalUpdate": "update" in conditional,
         "conditionalDelete": _conditional_delete(registered) if "delete" in conditional else "not-supported",
         "referencePolicy": ["literal", "logical"],
-        "searchInclude": [f"{name}:{found.code}" for found in parameters if found.type == "reference"],
+        "searchInclude": _search_include(name),
+        "searchRevInclude": _search_rev_include(name),
         "searchParam": [_search_param(parameter) for parameter in parameters],
         **_operations(operations_of(name, registered)),
     }
@@ -184,8 +186,7 @@ def searchable(resource_type: str) -> list[Parameter]:
     return [
         parameter
         for code, parameter in parameters_of(resource_type).items()
-        if is_supported((resource_type,), code)
-        and (resource_type != "AuditEvent" or parameter.code in SEARCHABLE)
+        if is_supported((resource_type,), code) and _is_kept(parameter)
     ]
 
 
@@ -198,6 +199,20 @@ def searchable_in_all() -> list[Parameter]:
 def _search_param(parameter: Parameter) -> dict[str, Any]:
     declared = definitions().search_parameters[parameter.resource_type][parameter.code]
     return {"name": parameter.code, "definition": declared.url, "type": parameter.type}
+
+
+def _search_include(resource_type: str) -> list[str]:
+    told = [f"{each.resource_type}:{each.code}" for each in followed(resource_type) if _is_kept(each)]
+    return ["*", f"{resource_type}:*", *told] if told else []
+
+
+def _search_rev_include(resource_type: str) -> list[str]:
+    return ["*", *(f"{each.resource_type}:{each.code}" for each in followed_to(resource_type))]
+
+
+def _is_kept(parameter: Parameter) -> bool:
+    """The ledger has fewer than R4 defines of AuditEvents."""
+    return parameter.resource_type != "AuditEvent" or parameter.code in SEARCHABLE
 
 
 def _conditional_delete(registered: Registered) -> str:

@@ -10,24 +10,23 @@ https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/http.html#history
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
-from fhir_server.interactions.access import Access, not_known
+from fhir_server.interactions.access import not_known
 from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
 from fhir_server.interactions.shaping import shaped_version
-from fhir_server.pipeline.admission import access_to, admit, all_types, restriction, right_of
+from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
+from fhir_server.pipeline.including import Including
+from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
-from fhir_server.policy.redaction import asking_of_shown_members, redacted
-from fhir_server.r4.errors import Forbidden, Issue, TooCostly
+from fhir_server.policy.redaction import asking_of_shown_members
+from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
-from fhir_server.search.includes import included
 from fhir_server.search.predicate import Predicate, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, parse_history
 from fhir_server.search.version import Version
@@ -50,9 +49,10 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     after = Position.from_text(query.cursor) if query.cursor is not None else None
-    releasing = _Releasing(caller, services, now)
+    releasing = Releasing(caller, services, now)
     # Tokens are many: they come along only for what is decided by them.
-    tokens = bool(query.includes) or releasing.needs_tokens(query.types)
+    followed = any(not include.reverse for include in query.includes)
+    tokens = followed or releasing.needs_tokens(query.types)
 
     async def run(consented: Predicate) -> tuple[_Found, int | None]:
         predicate = all_of(query.predicate, allowed, consented)
@@ -61,7 +61,7 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
 
     (versions, onward), total = await services.consents.governed(caller, now, run)
     matches = releasing.released(versions)
-    includes = releasing.released(await _included(query, matches, services))
+    includes = await _included(query, matches, caller, releasing, services)
     trail.shows([*matches, *includes])
     address = f"{settings.base_url}/{interaction.address}".rstrip("/")
     links = Links(address, query.used, onward.to_text() if onward is not None else None)
@@ -97,7 +97,7 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
         return await _history_page(interaction, query, predicate, after, services)
 
     versions, onward = await services.consents.governed(caller, now, run)
-    releasing = _Releasing(caller, services, now)
+    releasing = Releasing(caller, services, now)
     shown = releasing.released(await _still_seen(versions, releasing, services), tombstones=True)
     trail.shows(shown)
     if interaction.id is not None and not shown and after is None:
@@ -119,43 +119,6 @@ async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:
         if number % _SHAPED_AT_ONCE == 0:
             await asyncio.sleep(0)
     return shown
-
-
-class _Releasing:
-    """Judges each version that is about to leave, by its own type."""
-
-    def __init__(self, caller: Caller, services: Services, now: datetime) -> None:
-        self._caller = caller
-        self._services = services
-        self._now = now
-        self._access: dict[str, Access | None] = {}
-
-    def released(self, versions: Iterable[Version], *, tombstones: bool = False) -> list[Version]:
-        """Those that the caller sees, redacted."""
-        shown = []
-        for version in versions:
-            access = self._of_type(version.key.type)
-            if access is not None and (tombstones or not version.deleted) and access.sees(version):
-                shown.append(redacted(version, access.right))
-        return shown
-
-    def sees(self, version: Version) -> bool:
-        """May the caller know of it?"""
-        access = self._of_type(version.key.type)
-        return access is not None and access.sees(version)
-
-    def needs_tokens(self, types: Sequence[str]) -> bool:
-        """Does judging versions of these types (none: of all) take their search tokens?"""
-        accesses = [self._of_type(resource_type) for resource_type in types]
-        return not types or any(access is not None and access.needs_tokens for access in accesses)
-
-    def _of_type(self, resource_type: str) -> Access | None:
-        """An included resource needs `s` on its type, or `r`; either reaches what it reaches."""
-        if resource_type not in self._access:
-            self._access[resource_type] = access_to(
-                self._caller, resource_type, ("s", "r"), self._now, self._services
-            )
-        return self._access[resource_type]
 
 
 async def _page(
@@ -185,17 +148,24 @@ async def _total(query: Query, predicate: Predicate, services: Services) -> int 
     return await services.store.count(predicate, types=_types(query))
 
 
-async def _included(query: Query, matches: list[Version], services: Services) -> list[Version]:
-    """What the page refers to by its `_include`s. Raises TooCostly beyond the limit."""
-    if not query.includes:
+async def _included(
+    query: Query, matches: list[Version], caller: Caller, releasing: Releasing, services: Services
+) -> list[Version]:
+    """What the page includes, released. Raises TooCostly beyond the limits."""
+    if not (query.includes and matches):
         return []
-    keys = included(matches, query.includes)
-    limit = services.settings.includes_max
-    if len(keys) > limit:
-        # How many there are is not said: not all of them may be the caller's to know.
-        raise TooCostly(f"The page includes more than {limit} resources: ask for fewer matches")
-    stored = await services.store.currents(keys)
-    return [stored[key] for key in keys if key in stored]
+
+    async def run(consented: Predicate) -> list[Version]:
+        including = Including(
+            query.includes,
+            releasing=releasing,
+            consented=consented,
+            services=services,
+            tokens_max=_limits(services).include_tokens_max,
+        )
+        return await including.of(matches)
+
+    return await services.consents.governed(caller, releasing.now, run)
 
 
 async def _history_page(
@@ -221,7 +191,7 @@ async def _history_page(
     return list(page.versions), page.next
 
 
-async def _still_seen(versions: list[Version], releasing: _Releasing, services: Services) -> list[Version]:
+async def _still_seen(versions: list[Version], releasing: Releasing, services: Services) -> list[Version]:
     """
     Those whose present state the caller sees, too.
 

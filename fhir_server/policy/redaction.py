@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import tagged
+from fhir_server.search.entry import Entry
 from fhir_server.search.predicate import (
     And,
     AnyToken,
@@ -41,12 +42,12 @@ def redacted(version: Version, right: Right) -> Version:
     match version.key.type:
         case "Group":
             visible = frozenset(f"Patient/{id}" for id in _patients(right.predicate))
-            told = _group_of(from_text(version.body), visible)
+            told = to_text(_group_of(from_text(version.body), visible))
+            return replace(version, body=told, entry=_entry_of(version.entry, visible))
         case "AuditEvent":
-            told = _without_query(from_text(version.body))
+            return replace(version, body=to_text(_without_query(from_text(version.body))))
         case _:
             return version
-    return replace(version, body=to_text(told))
 
 
 def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
@@ -90,6 +91,13 @@ def _group_of(group: Resource, visible: frozenset[str]) -> Resource:
     if members:
         told["member"] = members
     return _subsetted(told)
+
+
+def _entry_of(entry: Entry, visible: frozenset[str]) -> Entry:
+    """What the text no longer names is not followed from the Group either."""
+    own = frozenset(f"{_MEMBER}|{reference}" for reference in visible)
+    tokens = tuple(token for token in entry.tokens if not token.startswith(f"{_MEMBER}|") or token in own)
+    return replace(entry, tokens=tokens)
 
 
 def _subsetted(resource: Resource) -> Resource:

@@ -1,41 +1,209 @@
 """
-What a page of matches refers to, by the parameters that `_include` names.
+`_include` and `_revinclude`: what they ask for, and what they come to for a page of matches.
 
-The entry's tokens say it all: no resource is read for it.
+The entries' tokens say it all: no resource is read for it. What refers by a canonical URL is not
+followed, and AuditEvents, which are no resources of the store, do not come by `_revinclude`: both are
+refused where they are named, and left out where `*` would mean them.
 
-https://hl7.org/fhir/R4/search.html#include
+https://hl7.org/fhir/R4/search.html#include, https://hl7.org/fhir/R4/search.html#revinclude
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.fhirpath.references import target_of
+from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.results import Include
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.version import Version
+
+FORWARD: Final = "_include"
+REVERSE: Final = "_revinclude"
+INCLUDES: Final = (FORWARD, REVERSE)
+ITERATE: Final = "iterate"
+
+_ALL: Final = "*"
+_NOT_REFERRING: Final = "AuditEvent"
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """
+    `Observation:subject:Patient`: the references that are followed, in one direction or the other.
+
+    No type is any, no parameter each of the type, no target any that the parameter can have.
+    `iterate` follows them from what was included, too.
+    """
+
+    type: str | None
+    parameter: str | None
+    target: str | None = None
+    iterate: bool = False
+    reverse: bool = False
+
+
+def includes_of(given: Parameters, types: tuple[str, ...], limits: SearchLimits) -> tuple[Include, ...]:
+    """Each `_include` and `_revinclude` of a search over `types` (none: all), once."""
+    if len(given) > limits.include_parameters_max:
+        raise TooCostly(
+            f"The search has more than {limits.include_parameters_max} `_include`s and `_revinclude`s"
+        )
+    return tuple(dict.fromkeys(_include(name, value, types) for name, value in given))
 
 
 def included(versions: Iterable[Version], includes: Sequence[Include]) -> tuple[Key, ...]:
-    """The keys that `versions` refer to, each once, in the order they are met; no match is among them."""
+    """The keys that `versions` refer to, each once, in the order they are met; none of theirs."""
     page = tuple(versions)
     own = {version.key for version in page}
     wanted: dict[Key, None] = {}
     for version in page:
         for include in includes:
-            if include.type == version.key.type:
+            if not include.reverse and include.type in (None, version.key.type):
                 wanted.update(dict.fromkeys(_targets(version, include)))
     return tuple(key for key in wanted if key not in own)
 
 
-def _targets(version: Version, include: Include) -> Iterable[Key]:
-    parameter = parameters_of(include.type)[include.parameter]
-    starts = tuple(f"{name}|" for name in parameter.found_as)
-    types = (include.target,) if include.target else parameter.targets
+def referring(keys: Iterable[Key], includes: Sequence[Include], *, tokens_max: int) -> dict[str, set[str]]:
+    """
+    By type, the tokens one of which a resource has that refers to one of `keys`.
+
+    Raises TooCostly when there are more than `tokens_max`.
+    """
+    by_type: dict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        by_type[key.type].append(key)
+    found: dict[str, set[str]] = defaultdict(set)
+    count = 0
+    for include in includes:
+        if not include.reverse:
+            continue
+        for source in _sources(include):
+            names = _names(include, source)
+            for name, targets in names.items():
+                wanted = [key for target in by_type.keys() & targets for key in by_type[target]]
+                count += len(wanted)
+                if count > tokens_max:
+                    raise TooCostly(
+                        f"The includes follow more than {tokens_max} references backwards: "
+                        "name types and parameters, or ask for fewer matches"
+                    )
+                if wanted:
+                    found[source].update([f"{name}|{key}" for key in wanted])
+    return dict(found)
+
+
+def followed(resource_type: str) -> list[Parameter]:
+    """The parameters of the type by which its references can be followed."""
+    return [each for each in parameters_of(resource_type).values() if _is_followed(each)]
+
+
+def followed_to(resource_type: str) -> list[Parameter]:
+    """The parameters of all types by which references to this one can be followed backwards."""
+    return [parameter for parameter in _backwards() if resource_type in (parameter.reaches or _types())]
+
+
+@lru_cache(maxsize=1)
+def _backwards() -> tuple[Parameter, ...]:
+    return tuple(each for source in _sources(Include(None, None)) for each in followed(source))
+
+
+def _is_followed(parameter: Parameter) -> bool:
+    """Does it lead to resources by their type and id? A resource may stand where a reference could."""
+    return (
+        parameter.type == "reference"
+        and parameter.supported
+        and not parameter.types.isdisjoint(("Reference", "Resource"))
+    )
+
+
+def _sources(include: Include) -> tuple[str, ...]:
+    if include.type is not None:
+        return (include.type,)
+    return tuple(sorted(_types() - {_NOT_REFERRING}))
+
+
+def _types() -> frozenset[str]:
+    return definitions().resource_types
+
+
+def _targets(version: Version, include: Include) -> Iterator[Key]:
+    names = _names(include, version.key.type)
     for token in version.entry.tokens:
-        if token.startswith(starts):
-            target = target_of(token.split("|", 2)[2])
-            # A base is another server's; one with a version is there without it, too.
-            if target and not target.base and not target.version and (not types or target.type in types):
-                yield Key(target.type, target.id)
+        name, _, rest = token.partition("|")
+        code, _, value = rest.partition("|")
+        types = names.get(f"{name}|{code}")
+        if types is None:
+            continue
+        target = target_of(value)
+        # A base is another server's; one with a version is there without it, too.
+        if target and not target.base and not target.version and target.type in types:
+            yield Key(target.type, target.id)
+
+
+@lru_cache(maxsize=4_096)
+def _names(include: Include, source: str) -> Mapping[str, frozenset[str]]:
+    """The names under which the references from `source` are found, each with the types that it may reach."""
+    names: dict[str, frozenset[str]] = {}
+    declared = parameters_of(source)
+    for parameter in followed(source) if include.parameter is None else (declared[include.parameter],):
+        types = frozenset(parameter.targets) or _types()
+        if include.target is not None:
+            types &= {include.target}
+        for name in parameter.found_as:
+            names[name] = names.get(name, frozenset()) | types
+    return names
+
+
+def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
+    """`value` of the parameter `name`, whose modifier is none or `iterate`."""
+    code, _, modifier = name.partition(":")
+    reverse, iterate = code == REVERSE, modifier == ITERATE
+    if value == _ALL:
+        return Include(None, None, None, iterate, reverse)
+    source, _, rest = value.partition(":")
+    parameter, _, target = rest.partition(":")
+    if source not in _types():
+        raise Invalid(f"`{name}` is `[type]:[parameter]`, `[type]:[parameter]:[target type]` or `*`")
+    if reverse and source == _NOT_REFERRING:
+        raise Unsupported(f"`{name}`: AuditEvents are searched on their own, not with what they refer to")
+    _refuse_target(name, source, parameter, target)
+    include = Include(
+        source, None if parameter == _ALL else parameter, target or None, iterate=iterate, reverse=reverse
+    )
+    if types and not iterate:
+        _refuse_stranger(name, include, types)
+    return include
+
+
+def _refuse_target(name: str, source: str, code: str, target: str) -> None:
+    """Raises Invalid or Unsupported unless references of `source` by this parameter lead there."""
+    if target and target not in _types():
+        raise Invalid(f"`{name}`: `{target[:64]}` is not a resource type of R4")
+    if code == _ALL:
+        return
+    parameter = parameters_of(source).get(code)
+    if parameter is None or parameter.type != "reference":
+        raise Invalid(f"`{name}`: `{code[:64]}` is not a reference parameter of {source}")
+    if not _is_followed(parameter):
+        raise Unsupported(f"`{name}`: `{code}` of {source} is a canonical URL, which is not followed")
+    if target and parameter.targets and target not in parameter.targets:
+        raise Invalid(f"`{name}`: `{code}` of {source} does not refer to {target}")
+
+
+def _refuse_stranger(name: str, include: Include, types: tuple[str, ...]) -> None:
+    """Raises Invalid when no match can be at the end that the include starts from."""
+    if not include.reverse:
+        if include.type not in types:
+            raise Invalid(f"`{name}` starts at {include.type}, which this search does not return")
+        return
+    assert include.type is not None, "without a type it is `*`, which starts anywhere"
+    if not any(not targets.isdisjoint(types) for targets in _names(include, include.type).values()):
+        raise Invalid(f"`{name}` of {include.type} leads to nothing that this search returns")

@@ -15,7 +15,8 @@ class SearchLimits:
     `values_max` counts the alternatives between commas of all parameters together;
     `name_characters_max` is of a parameter's name with its modifier, which refusals quote.
 
-    `include_parameters_max` is of `_include`s in a request, not of what they find.
+    `include_parameters_max` is of `_include`s and `_revinclude`s in a request, not of what they find;
+    `include_tokens_max` of the references that are looked for backwards, at each step.
     """
 
     page_size_default: int = 50
@@ -27,6 +28,7 @@ class SearchLimits:
     value_characters_total_max: int = 200_000
     sort_keys_max: int = 4
     include_parameters_max: int = 20
+    include_tokens_max: int = 20_000
 
     def refuse_excess(self, parameters: Parameters) -> None:
         """Raises TooCostly for too many parameters, TooLarge for too long ones."""

@@ -26,6 +26,7 @@ from fhir_server.search.compartments import in_compartment
 from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
 from fhir_server.search.escaping import split
 from fhir_server.search.history import HistoryQuery, parse_history
+from fhir_server.search.includes import INCLUDES, Include, includes_of
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.parameters import SUPPORTED_TYPES
 from fhir_server.search.predicate import (
@@ -40,11 +41,9 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.results import (
     RESULT_PARAMETERS,
-    Include,
     SortKey,
     Total,
     count_of,
-    includes_of,
     order_of,
     refuse_unsupported,
     total_of,
@@ -115,7 +114,7 @@ def parse(
         order=order_of(given.get("_sort"), types, limits),
         count=count,
         total=total_of(given, count),
-        includes=includes_of([value for name, value in results if name == "_include"], types, limits),
+        includes=includes_of(_includes(results), types, limits),
         used=tuple(_used(search.parameters, ignored, count)),
         ignored=ignored,
         cursor=given.get("_cursor"),
@@ -133,8 +132,8 @@ def _shape(
         if lenient:
             return WHOLE, tuple(name for name in ("_elements", "_summary") if name in given)
         raise
-    if shape.summary == "text" and "_include" in given:
-        raise Invalid("`_summary=text` and `_include` exclude each other")
+    if shape.summary == "text" and _includes(tuple(given.items())):
+        raise Invalid("`_summary=text` excludes `_include` and `_revinclude`")
     return shape, ()
 
 
@@ -194,10 +193,14 @@ def _once(results: Parameters) -> Mapping[str, str]:
     given: dict[str, str] = {}
     for name, value in results:
         refuse_unsupported(name, value)
-        if name in given and name != "_include":
+        if name in given and name.partition(":")[0] not in INCLUDES:
             raise Invalid(f"`{name}` is given more than once")
         given[name] = value
     return given
+
+
+def _includes(results: Parameters) -> Parameters:
+    return tuple((name, value) for name, value in results if name.partition(":")[0] in INCLUDES)
 
 
 def _predicate(

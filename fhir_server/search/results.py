@@ -1,5 +1,5 @@
 """
-Parameters that shape the answer instead of choosing resources: order, page, total, includes.
+Parameters that shape the answer instead of choosing resources: order, page, total; includes.py has its own.
 
 https://hl7.org/fhir/R4/search.html#return
 """
@@ -7,15 +7,16 @@ https://hl7.org/fhir/R4/search.html#return
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.search.clinical_dates import CLINICAL_DATES
+from fhir_server.search.includes import INCLUDES, ITERATE
 from fhir_server.search.limits import SearchLimits
-from fhir_server.search.parameters import Parameter, parameters_of
+from fhir_server.search.parameters import parameters_of
 
 Total = Literal["none", "estimate", "accurate"]
 
@@ -43,7 +44,7 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
 }
 """Values that say what this server does anyway, or can do."""
 
-_WITHOUT: Final = frozenset(("_containedType", "_revinclude", "_score"))
+_WITHOUT: Final = frozenset(("_containedType", "_score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +61,10 @@ class SortKey:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Include:
-    """`Observation:subject:Patient`; no target is any that the parameter can have."""
-
-    type: str
-    parameter: str
-    target: str | None = None
-
-
 def refuse_unsupported(name: str, value: str) -> None:
     """Raises Invalid or Unsupported for a result parameter, or a value of it, that is not there."""
-    code, _, modifier = name.partition(":")
-    if modifier:
+    code, colon, modifier = name.partition(":")
+    if colon and not (code in INCLUDES and modifier == ITERATE):
         raise Invalid(f"The modifier `:{modifier[:64]}` of `{code}` is not supported; it has none here")
     if not value:
         raise Invalid(f"`{name}` has an empty value")
@@ -112,13 +104,6 @@ def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> 
     return tuple(_sort_key(rule.removeprefix("-"), types, descending=rule.startswith("-")) for rule in rules)
 
 
-def includes_of(values: Sequence[str], types: tuple[str, ...], limits: SearchLimits) -> tuple[Include, ...]:
-    """Each `_include`, once."""
-    if len(values) > limits.include_parameters_max:
-        raise TooCostly(f"The search has more than {limits.include_parameters_max} `_include`s")
-    return tuple(dict.fromkeys(_include(value, types) for value in values))
-
-
 def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
     if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
         return SortKey("updated", descending=descending)
@@ -133,27 +118,6 @@ def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey
     if types and all(CLINICAL_DATES.get(type) == code for type in types):
         return SortKey("clinical_date", code, descending)
     return SortKey("parameter", code, descending)
-
-
-def _include(value: str, types: tuple[str, ...]) -> Include:
-    source, _, rest = value.partition(":")
-    code, _, target = rest.partition(":")
-    if source == "*" or code == "*":
-        raise Unsupported("`_include` with `*` is not supported: name the parameters")
-    if source not in definitions().resource_types:
-        raise Invalid("`_include` is `[type]:[parameter]` or `[type]:[parameter]:[target type]`")
-    if types and source not in types:
-        raise Invalid(f"`_include` starts at {source}, which this search does not return")
-    parameter = parameters_of(source).get(code)
-    if parameter is None or parameter.type != "reference":
-        raise Invalid(f"`_include`: `{code[:64]}` is not a reference parameter of {source}")
-    _refuse_target(parameter, target)
-    return Include(source, code, target or None)
-
-
-def _refuse_target(parameter: Parameter, target: str) -> None:
-    if target and target not in parameter.targets:
-        raise Invalid(f"`_include`: `{parameter.code}` does not refer to `{target[:64]}`")
 
 
 _DIGITS: Final = re.compile(r"[0-9]+")

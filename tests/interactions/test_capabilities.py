@@ -194,8 +194,19 @@ def test_each_search_parameter_is_said_when_it_is_answered(resource_type: str) -
 @pytest.mark.parametrize("resource_type", TYPES)
 def test_each_include_that_is_said_is_answered(resource_type: str) -> None:
     told = resources_of(statement())[resource_type]
-    assert "searchRevInclude" not in told
     assert all(answers(resource_type, "_include", include) for include in told.get("searchInclude", ()))
+    assert all(answers(resource_type, "_revinclude", include) for include in told["searchRevInclude"])
+
+
+def test_each_include_that_leads_somewhere_is_said() -> None:
+    told = resources_of(statement())
+    assert {"*", "Observation:*", "Observation:subject"} <= set(told["Observation"]["searchInclude"])
+    assert {"*", "Observation:subject", "Provenance:target"} <= set(told["Patient"]["searchRevInclude"])
+    assert "Encounter:subject" not in told["Observation"]["searchRevInclude"]
+    assert "QuestionnaireResponse:questionnaire" not in told["QuestionnaireResponse"]["searchInclude"]
+    assert not any(
+        each.startswith("AuditEvent") for of_type in told.values() for each in of_type["searchRevInclude"]
+    )
 
 
 def test_the_search_parameters_of_all_types_are_those_of_each() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.includes import included
-from fhir_server.search.query import Include
+from fhir_server.search.includes import Include, followed_to, included, referring
 from tests.search.versions import BASE_URL, version_of
 
 
@@ -75,3 +75,60 @@ def test_each_is_included_once() -> None:
     page = [version_of(observation(subject={"reference": "Patient/1"}) | {"id": id}) for id in ("a", "b")]
     includes = [Include("Observation", "subject"), Include("Observation", "patient")]
     assert included(page, includes) == (Key("Patient", "1"),)
+
+
+def test_a_wildcard_follows_each_reference_of_each_match() -> None:
+    match = version_of(
+        observation(
+            subject={"reference": "Patient/1"},
+            encounter={"reference": "Encounter/2"},
+            performer=[{"reference": "Practitioner/3"}],
+        )
+    )
+    everything = (Key("Encounter", "2"), Key("Patient", "1"), Key("Practitioner", "3"))
+    for include in (Include(None, None), Include("Observation", None)):
+        assert tuple(sorted(included([match], [include]), key=str)) == everything
+    assert included([match], [Include("Observation", None, "Encounter")]) == (Key("Encounter", "2"),)
+    assert included([match], [Include("Encounter", None)]) == ()
+
+
+def test_what_is_followed_backwards_is_not_followed_forwards() -> None:
+    match = version_of(observation(subject={"reference": "Patient/1"}))
+    assert included([match], [Include("Observation", "subject", reverse=True)]) == ()
+    assert referring([match.key], [Include("Observation", "derived-from")], tokens_max=10) == {}
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        (Include("Observation", "subject", reverse=True), {"Observation": {"Observation|subject|Patient/1"}}),
+        (
+            Include("Observation", "subject", "Patient", reverse=True),
+            {"Observation": {"Observation|subject|Patient/1"}},
+        ),
+        (Include("Observation", "subject", "Group", reverse=True), {}),
+        (Include("Observation", "encounter", reverse=True), {}),
+        (Include("Provenance", "target", reverse=True), {"Provenance": {"Provenance|target|Patient/1"}}),
+        (
+            Include("RelatedPerson", None, reverse=True),
+            {"RelatedPerson": {"RelatedPerson|patient|Patient/1"}},
+        ),
+    ],
+)
+def test_what_refers_to_a_match(include: Include, expected: dict[str, set[str]]) -> None:
+    assert referring([Key("Patient", "1")], [include], tokens_max=10) == expected
+
+
+def test_a_wildcard_backwards_is_each_parameter_that_leads_there() -> None:
+    found = referring([Key("Patient", "1")], [Include(None, None, reverse=True)], tokens_max=1_000)
+    wanted = {f"{name}|Patient/1" for each in followed_to("Patient") for name in each.found_as}
+    assert wanted <= {token for tokens in found.values() for token in tokens}
+    assert "AuditEvent" not in found
+
+
+def test_references_that_are_looked_for_backwards_are_limited() -> None:
+    keys = [Key("Patient", str(number)) for number in range(11)]
+    include = Include("Observation", "subject", reverse=True)
+    assert len(referring(keys, [include], tokens_max=11)["Observation"]) == 11
+    with pytest.raises(TooCostly, match="backwards"):
+        referring(keys, [include], tokens_max=10)

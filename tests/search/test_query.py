@@ -289,6 +289,36 @@ def test_includes_are_parsed_once_each() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "include"),
+    [
+        ("_include", "*", Include(None, None)),
+        ("_include", "Observation:*", Include("Observation", None)),
+        ("_include", "Observation:*:Patient", Include("Observation", None, "Patient")),
+        ("_include:iterate", "*", Include(None, None, iterate=True)),
+        ("_include:iterate", "Patient:link", Include("Patient", "link", iterate=True)),
+        ("_revinclude", "*", Include(None, None, reverse=True)),
+        ("_revinclude", "Provenance:target", Include("Provenance", "target", reverse=True)),
+        ("_revinclude", "Provenance:*", Include("Provenance", None, reverse=True)),
+        (
+            "_revinclude:iterate",
+            "Provenance:target:Patient",
+            Include("Provenance", "target", "Patient", iterate=True, reverse=True),
+        ),
+    ],
+)
+def test_an_include_has_a_direction_and_may_go_on(name: str, value: str, include: Include) -> None:
+    found = query("Observation", (name, value), ("_include", "Observation:subject"))
+    assert found.includes == (include, Include("Observation", "subject"))
+    assert found.used == ((name, value), ("_include", "Observation:subject"))
+
+
+@pytest.mark.parametrize("name", ["_include", "_include:iterate", "_revinclude", "_revinclude:iterate"])
+def test_a_summary_of_text_has_no_includes(name: str) -> None:
+    with pytest.raises(Invalid, match="_summary=text"):
+        query("Observation", (name, "*"), ("_summary", "text"))
+
+
 def test_what_an_audit_event_says_of_its_time_is_the_time_of_its_record() -> None:
     found = query("AuditEvent", ("date", "ge2024-01-01"), ("date", "lt2024-02"), ("patient", "Patient/1"))
     assert found.predicate == all_of(

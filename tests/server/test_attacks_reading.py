@@ -59,6 +59,9 @@ SEARCHES = """
     Patient/{}/Consent? Patient/{}/Provenance? Patient/{}/*? Patient/{}/*?_type=Observation,Group
     Patient/{}/*?_lastUpdated=gt2020
     Patient/p1/Observation?subject=Patient/{} Patient/p1/Group?member=Patient/{} Patient/p1/*?_id=o-{}
+    Observation?_id=o-{},o-p1&_include=*&_revinclude=* Patient?_id={},p1&_revinclude=Observation:subject
+    Group?_id=z-{}&_include:iterate=*&_revinclude:iterate=Observation:*
+    Patient/{}/Observation?_include:iterate=*&_revinclude=* Patient/p1/*?_revinclude:iterate=*
 """.split()
 SHAPES = ("_summary=count", "_total=accurate&_sort=-_id&_count=2")
 
@@ -83,6 +86,10 @@ EVERYTHING = [
     Provenance?_include=Provenance:target&_include=Provenance:patient&_count=1000
     Observation?_include=Observation:subject&_count=1000&_sort=date
     Observation?_include=Observation:subject:Patient&_sort=-subject&_count=1000
+    Patient?_revinclude=Observation:subject&_revinclude=Group:member&_revinclude=Consent:patient
+    Patient?_count=1000&_revinclude=*&_include=* Group?_include:iterate=*&_revinclude:iterate=*
+    Observation?_revinclude=Provenance:target&_revinclude:iterate=*&_include:iterate=*
+    RelatedPerson?_include:iterate=*&_revinclude:iterate=* AuditEvent?_include=*&_count=1000
     """.split(),
 ]
 

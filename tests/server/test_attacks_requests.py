@@ -206,8 +206,8 @@ async def test_a_query_that_is_none_is_refused(server: Server, query: str) -> No
 
 
 UNSUPPORTED = """
-    organization.name=x _has:Observation:patient:code=x _include=* _include=Patient:*
-    _revinclude=Observation:subject _text=x _content=x _filter=x
+    organization.name=x _has:Observation:patient:code=x _revinclude=AuditEvent:patient
+    _text=x _content=x _filter=x
     _list=x _query=x _contained=true
 """.split()
 

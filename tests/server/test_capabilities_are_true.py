@@ -25,6 +25,7 @@ from tests.r4.instances import minimal
 from tests.server.running import Server
 
 TYPES_AT_ONCE: Final = 16
+INCLUDES_AT_ONCE: Final = 10
 NOT_SERVED: Final = frozenset((404, 405, 501))
 A_PATCH: Final = b'[{"op": "add", "path": "/language", "value": "en"}]'
 JSON: Final = {"Content-Type": "application/fhir+json"}
@@ -132,6 +133,16 @@ async def test_each_interaction_that_is_claimed_is_answered_and_no_other(server:
         wrong = [line for each in await asyncio.gather(*map(wrong_of, rest["resource"])) for line in each]
     assert not wrong, "\n".join(wrong)
     assert len(rest["resource"]) == 146
+
+
+async def test_the_includes_that_are_claimed_are_answered(server: Server) -> None:
+    async with server.as_() as client:
+        (rest,) = (await client.get("/metadata")).json()["rest"]
+        for resource in rest["resource"]:
+            claimed = [("_include", each) for each in resource.get("searchInclude", ())[:INCLUDES_AT_ONCE]]
+            claimed += [("_revinclude", each) for each in resource["searchRevInclude"][-INCLUDES_AT_ONCE:]]
+            answer = await client.get(f"/{resource['type']}", params=[*claimed, ("_count", "1")])
+            assert answer.status_code == 200, answer.text
 
 
 async def test_each_interaction_of_the_system_is_answered(server: Server) -> None:

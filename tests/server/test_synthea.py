@@ -69,6 +69,8 @@ async def test_searches_find_what_is_in_the_bundles(server: Server) -> None:
         await _by_gender(client, loaded)
         await _by_code_newest_first(client, loaded)
         await _with_their_encounters(client, loaded)
+        await _with_what_refers_to_them(client, loaded)
+        await _with_what_they_lead_to(client, loaded)
         await _by_a_month(client, loaded)
 
 
@@ -108,6 +110,35 @@ async def _with_their_encounters(client: httpx.AsyncClient, loaded: Loaded) -> N
         )
         assert sorted(matches) == sorted(expected)
         assert sorted(included) == sorted(encounters)
+
+
+async def _with_what_refers_to_them(client: httpx.AsyncClient, loaded: Loaded) -> None:
+    encounters = loaded.of("Encounter")
+    referring = {**loaded.of("Condition"), **loaded.of("Procedure")}
+    for patient in list(loaded.of("Patient"))[:4]:
+        expected = {id for id, one in encounters.items() if loaded.target(one["subject"]) == patient}
+        about = {id for id, one in referring.items() if loaded.target(one["encounter"]) in expected}
+        matches, included, _ = await _found(
+            client,
+            f"Encounter?patient={patient}&_count=20"
+            "&_revinclude=Condition:encounter&_revinclude=Procedure:encounter",
+        )
+        assert sorted(matches) == sorted(expected)
+        assert sorted(included) == sorted(about)
+
+
+async def _with_what_they_lead_to(client: httpx.AsyncClient, loaded: Loaded) -> None:
+    """From a patient back to the Conditions, and from these to their Encounters."""
+    conditions = loaded.of("Condition")
+    for patient in list(loaded.of("Patient"))[:4]:
+        own = {id for id, one in conditions.items() if loaded.target(one["subject"]) == patient}
+        encounters = {loaded.target(conditions[id]["encounter"]) for id in own}
+        matches, included, _ = await _found(
+            client,
+            f"Patient?_id={patient}&_revinclude=Condition:subject&_include:iterate=Condition:encounter",
+        )
+        assert matches == [patient]
+        assert sorted(included) == sorted(own | encounters)
 
 
 async def _by_a_month(client: httpx.AsyncClient, loaded: Loaded) -> None:

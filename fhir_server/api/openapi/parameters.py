@@ -30,9 +30,9 @@ _QUERY: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         "`json` or `xml`; goes before the header Accept.",
         {"type": "string", "enum": ["json", "xml"]},
     ),
-    "_include": ("Also what matches refer to: `Observation:subject`.", _TEXT),
+    "_include": ("Also what matches refer to: `Observation:subject`, `Observation:*`, `*`.", _TEXT),
     "_pretty": ("Indented, for people.", {"type": "string", "enum": ["true", "false"]}),
-    "_revinclude": ("Also what refers to the matches: `Observation:subject`.", _TEXT),
+    "_revinclude": ("Also what refers to matches: `Provenance:target`, `Observation:*`, `*`.", _TEXT),
     "_since": ("Versions made at or after this instant.", _TEXT),
     "_sort": ("Search parameters to sort by, separated by commas; `-` before one is descending.", _TEXT),
     "_summary": (
