@@ -101,6 +101,8 @@ def _of_type(parameter: Parameter, modifier: str, values: Sequence[str], site: S
     if modifier == "missing":
         present = union(_present(part) for part in parameter.parts())
         return none_of(present) if _is_true(parameter.code, values) else present
+    if parameter.resource_type == "AuditEvent" and modifier in ("text", "of-type"):
+        raise Unsupported(f"The modifier `:{modifier}` of `{parameter.code}` is not there for AuditEvents")
     ask = _CRITERIA[parameter.type]
     if modifier == "not" and parameter.type == "token":
         # Of all parts together: not in one of them is not enough.

@@ -33,7 +33,7 @@ def answerable(entry: Entry) -> set[str]:
     return {
         token
         for token in entry.tokens
-        if "this.example.net" not in token and _parameter(token) not in UNSEARCHABLE
+        if "this.example.net" not in token and ":text|" not in token and _parameter(token) not in UNSEARCHABLE
     }
 
 

@@ -24,6 +24,7 @@ from tests.search.versions import query
         # modifiers
         ("Patient", "gender:text", "male", Invalid),
         ("Patient", "gender:in", "http://a.example/vs", Unsupported),
+        ("AuditEvent", "type:text", "rest", Unsupported),
         ("Patient", "gender:of-type", "a|b|c", Invalid),
         ("Patient", "name:text", "a", Invalid),
         ("Patient", "name:contains", " ", Invalid),
