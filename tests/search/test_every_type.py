@@ -72,6 +72,8 @@ def searches_for(token: str) -> Iterator[tuple[str, str]]:
     code = name.partition(":")[0]
     parameter = parameters_of(type)[code]
     parts = [part.replace("\\|", "|").replace("\\\\", "\\") for part in split(rest, "|")]
+    if type == "AuditEvent" and name.endswith((":text", ":of-type")):
+        return
     if parameter.type == "composite" and any(parts):
         first = "|".join(written(unescaped(part)) for part in split(parts[0], "|"))
         second = parts[1:] if parameter.components[1].type == "token" else parts[1:2]
