@@ -97,7 +97,11 @@ class Ledger:
             links = list(chain.links(records))
             documents = [link_document(*pair) for pair in zip(records, links, strict=True)]
             try:
-                await self._ledger.insert_many(documents)
+                if len(documents) == 1:
+                    # What is alone waits for it, and a batch of one costs the driver more.
+                    await self._ledger.insert_one(documents[0])
+                else:
+                    await self._ledger.insert_many(documents)
             except PyMongoError as error:
                 if not is_duplicate(error):
                     raise
