@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,26 @@ async def is_healthy(socket: Path, seconds_max: float) -> bool:
             return False
 
 
-def _direct_client(socket: Path, timeout_seconds: float) -> Client:
-    """A client for this member itself, whether it is primary or not."""
+@asynccontextmanager
+async def _direct_client(socket: Path, timeout_seconds: float) -> AsyncIterator[Client]:
+    """A client for this member itself, whether it is primary or not; closed to the end, whatever happens."""
     timeout_ms = int(timeout_seconds * 1000)
-    return AsyncMongoClient(
+    client: Client = AsyncMongoClient(
         f"mongodb://{urllib.parse.quote(str(socket), safe='')}/?directConnection=true",
         serverSelectionTimeoutMS=timeout_ms,
         socketTimeoutMS=timeout_ms,
         maxPoolSize=1,
     )
+    try:
+        yield client
+    finally:
+        closing = asyncio.ensure_future(client.close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            # Who stops does not wait for a health check: half closed, its connection would stay open.
+            await closing
+            raise
 
 
 async def _configuration(client: Client, socket: Path) -> dict[str, Any]:
