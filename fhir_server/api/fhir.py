@@ -95,6 +95,7 @@ class Fhir:
             by_content = is_download(request, steps)
             wanted = wanted if by_content else request.wanted
             interaction = await route.build(request, steps)
+            # Once more: `_format` may have come in a form, which is read by now.
             wanted = wanted if by_content else request.wanted
             shape = _shape_of_written(interaction, request)
             answer: Answer = await perform(interaction, caller, contact, self._services)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar, get_args
 
-from fhir_server.api.request import PATCHES
 from fhir_server.api.routes import ROUTES
 from fhir_server.interactions.registered import (
     Registered,
@@ -18,6 +17,7 @@ from fhir_server.interactions.registered import (
     TypeInteraction,
 )
 from fhir_server.operations import OPERATIONS
+from fhir_server.r4.interaction import PATCHES
 from fhir_server.r4.media import Format
 from fhir_server.settings import Settings
 

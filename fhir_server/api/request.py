@@ -22,11 +22,10 @@ from fhir_server.r4.errors import (
     TooLarge,
     TooSlow,
     Unauthenticated,
-    Unsupported,
     WrongContentCoding,
     WrongMediaType,
 )
-from fhir_server.r4.interaction import Content, Handling, Parameters, PatchKind
+from fhir_server.r4.interaction import PATCHES, Content, Handling, Parameters, PatchKind
 from fhir_server.r4.media import Format, given, kind
 from fhir_server.r4.shaping import GENERAL_PARAMETERS, WHOLE, Shape, shape_of_one
 from fhir_server.r4.xml import from_xml
@@ -39,13 +38,6 @@ _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"|(\*)')
 _ONCE: Final = frozenset(
     {b"content-encoding", b"content-length", b"content-type", b"host", b"if-match", b"if-modified-since"}
 )
-
-
-PATCHES: Final[Mapping[str, PatchKind]] = {
-    "application/json-patch+json": "json",
-    "application/xml-patch+xml": "xml",
-}
-"""Media types of a patch; one that is a resource is FHIRPath Patch."""
 
 
 class Request:
@@ -71,10 +63,11 @@ class Request:
         value = self._headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
-    def refuse_header(self, name: str, told: str) -> None:
-        """A header that would change the meaning of the request is never ignored."""
-        if name.encode() in self._headers:
-            raise Unsupported(told)
+    def refuse_conditions(self, *names: str) -> None:
+        """A header that would make the request depend on something is never ignored."""
+        for name in names:
+            if name.encode() in self._headers:
+                raise Invalid(f"`{name}` says nothing of this interaction")
 
     @property
     def parameters(self) -> Parameters:

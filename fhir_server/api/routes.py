@@ -60,6 +60,10 @@ class Route:
     conditional: bool = False
 
 
+_OF_OTHERS: Final = ("if-none-match", "if-none-exist")
+"""Conditions that neither a patch nor a delete knows."""
+
+
 async def _read(request: Request, steps: tuple[str, ...]) -> Interaction:
     key = _key(steps)
     return Read(key, request.if_none_match, request.if_modified_since, request.shape_of(key.type))
@@ -71,18 +75,26 @@ async def _vread(request: Request, steps: tuple[str, ...]) -> Interaction:
 
 
 async def _create(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_conditions("if-match", "if-none-match")
     resource_type, sought = _type(steps), request.if_none_exist
     criteria = None if sought is None else Criteria(resource_type, sought)
     return Create(resource_type, await _content(request, resource_type), criteria)
 
 
 async def _update(request: Request, steps: tuple[str, ...]) -> Interaction:
+    if_absent = _if_absent(request)
+    key = _key(steps)
+    content = await _content(request, key.type, key.id)
+    return Update(key, content, request.if_match, if_absent)
+
+
+def _if_absent(request: Request) -> bool:
+    """An update that writes only what is new."""
+    request.refuse_conditions("if-none-exist")
     if_none_match = request.if_none_match
     if if_none_match not in (None, "*"):
         raise Unsupported("If-None-Match of an update can only be *")
-    key = _key(steps)
-    content = await _content(request, key.type, key.id)
-    return Update(key, content, request.if_match, if_none_match == "*")
+    return if_none_match == "*"
 
 
 async def _content(request: Request, resource_type: str, id: str | None = None) -> Content:
@@ -92,29 +104,30 @@ async def _content(request: Request, resource_type: str, id: str | None = None) 
 
 
 async def _conditional_update(request: Request, steps: tuple[str, ...]) -> Interaction:
-    if_none_match = request.if_none_match
-    if if_none_match not in (None, "*"):
-        raise Unsupported("If-None-Match of an update can only be *")
-    return ConditionalUpdate(
-        _criteria(request, steps), await request.content(), request.if_match, if_none_match == "*"
-    )
+    if_absent = _if_absent(request)
+    criteria = _criteria(request, steps)
+    return ConditionalUpdate(criteria, await request.content(), request.if_match, if_absent)
 
 
 async def _patch(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_conditions(*_OF_OTHERS)
     key = _key(steps)
     return Patch(key, *await request.patch(), request.if_match)
 
 
 async def _conditional_patch(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_conditions(*_OF_OTHERS)
     criteria = _criteria(request, steps)
     return ConditionalPatch(criteria, *await request.patch(), request.if_match)
 
 
 async def _delete(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_conditions(*_OF_OTHERS)
     return Delete(_key(steps), request.if_match)
 
 
 async def _conditional_delete(request: Request, steps: tuple[str, ...]) -> Interaction:
+    request.refuse_conditions(*_OF_OTHERS)
     return ConditionalDelete(_criteria(request, steps), request.if_match)
 
 

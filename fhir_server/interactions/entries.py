@@ -22,6 +22,7 @@ from fhir_server.r4.compartments import why_not_searched
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Issue, Unprocessable, Unsupported
 from fhir_server.r4.interaction import (
+    PATCHES,
     ConditionalDelete,
     ConditionalPatch,
     ConditionalUpdate,
@@ -157,6 +158,8 @@ def _interaction(index: int, asked: Asked, base_url: str) -> Interaction:
     request = asked.request
     if request is None:
         raise Invalid("The entry has no request", "request")
+    for name in request.keys() - _HEARD.get(request["method"], _REQUEST) - {"method", "url"}:
+        raise Invalid(f"`{name}` says nothing of a {request['method']}", f"request.{name}")
     path, _, query = _relative(request["url"], base_url).partition("?")
     steps = [unquote(step) for step in path.split("/") if step]
     match request["method"], steps, bool(query):
@@ -167,7 +170,7 @@ def _interaction(index: int, asked: Asked, base_url: str) -> Interaction:
                 _type(resource_type), _content(index, asked), _if_none_exist(resource_type, request)
             )
         case (("PUT" | "PATCH" | "DELETE"), [_], True):
-            return _conditional(index, asked, request, criteria_of(_type(steps[0]), query))
+            return _conditional(index, asked, request, criteria_in(_type(steps[0]), query))
         case "PUT", [_, _], False:
             return Update(_key(steps), _content(index, asked), _if_match(request), _if_absent(request))
         case "PATCH", [_, _], False:
@@ -188,7 +191,7 @@ def _conditional(index: int, asked: Asked, request: Request, criteria: Criteria)
             return ConditionalDelete(criteria, if_match)
 
 
-def criteria_of(resource_type: str, query: str) -> Criteria:
+def criteria_in(resource_type: str, query: str) -> Criteria:
     """What stands behind the `?` of a conditional address."""
     try:
         pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True, errors="strict")
@@ -199,7 +202,7 @@ def criteria_of(resource_type: str, query: str) -> Criteria:
 
 def _if_none_exist(resource_type: str, request: Request) -> Criteria | None:
     sought = request.get("ifNoneExist")
-    return None if sought is None else criteria_of(resource_type, sought)
+    return None if sought is None else criteria_in(resource_type, sought)
 
 
 def patch_in(resource: Resource) -> tuple[PatchKind, Content]:
@@ -210,11 +213,11 @@ def patch_in(resource: Resource) -> tuple[PatchKind, Content]:
     """
     if resource.get("resourceType") == "Parameters":
         return "fhirpath", resource
-    kind = _PATCHES.get(str(resource.get("contentType", "")).partition(";")[0].strip())
+    kind = PATCHES.get(str(resource.get("contentType", "")).partition(";")[0].strip())
     if resource.get("resourceType") != "Binary" or kind is None:
         raise Invalid("A PATCH holds Parameters, or a Binary with a JSON Patch or XML Patch", "resource")
     try:
-        return kind, b64decode(str(resource.get("data", "")), validate=True)
+        return kind, b64decode("".join(str(resource.get("data", "")).split()), validate=True)
     except ValueError as error:
         raise Invalid("The data of the Binary is not base64", "Binary.data") from error
 
@@ -307,8 +310,13 @@ def _since(request: Request) -> datetime | None:
         raise Invalid("`ifModifiedSince` is not a time that there was", "request.ifModifiedSince") from error
 
 
-_PATCHES: Final[Mapping[str, PatchKind]] = {
-    "application/json-patch+json": "json",
-    "application/xml-patch+xml": "xml",
+_HEARD: Final[Mapping[str, frozenset[str]]] = {
+    "GET": frozenset({"ifNoneMatch", "ifModifiedSince"}),
+    "HEAD": frozenset({"ifNoneMatch", "ifModifiedSince"}),
+    "POST": frozenset({"ifNoneExist"}),
+    "PUT": frozenset({"ifMatch", "ifNoneMatch"}),
+    "PATCH": frozenset({"ifMatch"}),
+    "DELETE": frozenset({"ifMatch"}),
 }
+"""The conditions that each method knows."""
 _REQUEST: Final = frozenset({"method", "url", "ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"})

@@ -15,12 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fhir_server.interactions.entries import Asked as Said
-from fhir_server.interactions.entries import Entry, criteria_of, within
-from fhir_server.pipeline.conditioning import Asked, matched, one_or_none, question_of
+from fhir_server.interactions.entries import Entry, criteria_in, within
+from fhir_server.pipeline.conditioning import (
+    Asked,
+    deletes_of,
+    matched,
+    one_or_none,
+    patch_of,
+    question_of,
+    update_of,
+)
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Ambiguous, FhirError, Invalid, NotFound, VersionConflict
+from fhir_server.r4.errors import Ambiguous, FhirError, Invalid
 from fhir_server.r4.interaction import (
     ConditionalDelete,
     ConditionalPatch,
@@ -28,11 +36,10 @@ from fhir_server.r4.interaction import (
     Create,
     Criteria,
     Delete,
-    Interaction,
     Patch,
     Update,
+    criteria_of,
 )
-from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key
 from fhir_server.smart.caller import Caller
 from fhir_server.store.slices import in_slices
@@ -65,13 +72,6 @@ class Settled:
     repeated: dict[int, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def is_conditional(self) -> bool:
-        """May it have to be settled anew?"""
-        return bool(self.found or self.references) or any(
-            isinstance(step.interaction, Patch) for step in self.steps
-        )
-
 
 async def settled(
     entries: Sequence[Entry], said: Sequence[Said], caller: Caller, services: Services, trail: Trail
@@ -96,7 +96,7 @@ async def settled(
     made_by = {
         criteria: keys[entry.index]
         for entry in entries
-        if (criteria := _criteria_of(entry.interaction)) is not None and entry.index in keys
+        if (criteria := criteria_of(entry.interaction)) is not None and entry.index in keys
     }
     # References to entries that write are found where these are prepared.
     for index in (*result.existing, *result.repeated):
@@ -118,7 +118,7 @@ async def _asked(
 ) -> dict[int, Asked]:
     questions: dict[int, Asked] = {}
     async for entry in in_slices(entries):
-        criteria = _criteria_of(entry.interaction)
+        criteria = criteria_of(entry.interaction)
         if criteria is None:
             continue
         deletes = isinstance(entry.interaction, ConditionalDelete)
@@ -163,48 +163,22 @@ def _settle(
             result.steps.append(Step(entry.index, interaction, interaction.key))
         case ConditionalUpdate(criteria=criteria):
             assert found is not None, "criteria were asked"
-            step = _update(entry.index, interaction, one_or_none(found, criteria), said, services)
-            result.steps.append(step)
+            plain, key = update_of(interaction, one_or_none(found, criteria), said.resource_id, services)
+            result.steps.append(Step(entry.index, plain, key))
         case ConditionalPatch(criteria=criteria):
             assert found is not None, "criteria were asked"
-            match_ = one_or_none(found, criteria)
-            if match_ is None:
-                raise NotFound(f"No {criteria.type} matches the criteria")
-            patch = Patch(match_, interaction.kind, interaction.content, interaction.if_match)
-            result.steps.append(Step(entry.index, patch, match_))
-        case ConditionalDelete(criteria=criteria):
+            patch = patch_of(interaction, one_or_none(found, criteria))
+            result.steps.append(Step(entry.index, patch, patch.key))
+        case ConditionalDelete():
             assert found is not None, "criteria were asked"
-            if len(found.keys) > services.settings.conditional_delete_max:
-                raise Ambiguous(f"More {criteria.type}s match than one delete may delete")
-            result.steps += [Step(entry.index, Delete(key, interaction.if_match), key) for key in found.keys]
+            deletes = deletes_of(interaction, found, services)
+            result.steps += [Step(entry.index, delete, delete.key) for delete in deletes]
         case _:
             raise AssertionError("reads are in the last stage")
 
 
 def _create(index: int, interaction: Create, services: Services) -> Step:
     return Step(index, interaction, Key(interaction.type, services.new_id()))
-
-
-def _update(
-    index: int, interaction: ConditionalUpdate, match: Key | None, said: Said, services: Services
-) -> Step:
-    """As `update_of`, from what is known of the resource without having it."""
-    resource_type, stated = interaction.criteria.type, said.resource_id
-    if match is not None:
-        if stated not in (None, match.id):
-            raise Invalid(
-                "The id in the body is not that of the resource that matches", f"{resource_type}.id"
-            )
-        update = Update(match, interaction.content, interaction.if_match, interaction.if_absent)
-        return Step(index, update, match)
-    if interaction.if_match is not None:
-        raise VersionConflict("If-Match names a version, and nothing matches the criteria")
-    if stated is None:
-        return _create(index, Create(resource_type, interaction.content), services)
-    if not is_id(stated):
-        raise Invalid("The id in the body is not a FHIR id", f"{resource_type}.id")
-    key = Key(resource_type, stated)
-    return Step(index, Update(key, interaction.content, if_absent=True), key)
 
 
 async def _resolve(
@@ -248,21 +222,7 @@ def _criteria_in(text: str, base_url: str) -> Criteria:
     resource_type, _, query = text.removeprefix(f"{base_url}/").partition("?")
     if resource_type not in definitions().resource_types:
         raise Invalid("The reference names no resource type of R4 of this server")
-    return criteria_of(resource_type, query)
-
-
-def _criteria_of(interaction: Interaction) -> Criteria | None:
-    match interaction:
-        case Create(if_none_exist=criteria):
-            return criteria
-        case (
-            ConditionalUpdate(criteria=criteria)
-            | ConditionalPatch(criteria=criteria)
-            | ConditionalDelete(criteria=criteria)
-        ):
-            return criteria
-        case _:
-            return None
+    return criteria_in(resource_type, query)
 
 
 def _normal(criteria: Criteria) -> Criteria:

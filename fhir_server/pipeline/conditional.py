@@ -15,7 +15,6 @@ from datetime import datetime
 
 from audit.record import Record
 from fhir_server.interactions.answers import Answer, Removed, Written
-from fhir_server.interactions.prepare import Prepared
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.conditioning import (
     Asked,
@@ -24,8 +23,9 @@ from fhir_server.pipeline.conditioning import (
     one_or_none,
     patch_of,
     update_of,
+    with_id,
 )
-from fhir_server.pipeline.patching import run_patch
+from fhir_server.pipeline.patching import planned_patch
 from fhir_server.pipeline.reading import release
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
@@ -50,10 +50,10 @@ from fhir_server.r4.interaction import (
     Update,
 )
 from fhir_server.r4.resource import Key
-from fhir_server.search.conditional import locks_of
+from fhir_server.search.conditional import anchors_in
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
-from fhir_server.store.unit import Condition, Moved, Unit
+from fhir_server.store.unit import Moved, Unit
 
 Conditional = Create | ConditionalUpdate | ConditionalPatch | ConditionalDelete
 
@@ -109,10 +109,12 @@ async def _update(interaction: ConditionalUpdate, caller: Caller, services: Serv
     criteria = interaction.criteria
     # Whatever it comes to, it is an update: the right to create alone is not enough.
     admit_write(Update(Key(criteria.type, ""), {}), caller, services)
-    interaction = replace(interaction, content=await parsed_in_turn(interaction.content))
+    resource = await parsed_in_turn(interaction.content)
     found = await asked(criteria, caller, services, trail)
-    plain, key = update_of(interaction, one_or_none(found, criteria), services)
-    return await _written(plain, key, found, caller, services, trail)
+    match = one_or_none(found, criteria)
+    plain, key = update_of(interaction, match, resource.get("id"), services)
+    content = resource if match is None else with_id(resource, match.id)
+    return await _written(replace(plain, content=content), key, found, caller, services, trail)
 
 
 async def _written(
@@ -130,12 +132,7 @@ async def _written(
     assert prepared is not None, "it has content"
     prepared = await with_targets_patients(prepared, {}, access, trail, services)
     planned = plan(interaction, prepared, access, trail)
-    return await committed(planned, services, _locked(found, prepared))
-
-
-def _locked(found: Asked, prepared: Prepared) -> Condition:
-    locks = locks_of(prepared.key.type, found.wanted, [prepared.entry])
-    return replace(found.condition, locks=locks)
+    return await committed(planned, services, found.locked(anchors_in(planned.content)))
 
 
 async def _patch(interaction: ConditionalPatch, caller: Caller, services: Services, trail: Trail) -> Answer:
@@ -144,8 +141,8 @@ async def _patch(interaction: ConditionalPatch, caller: Caller, services: Servic
     found = await asked(criteria, caller, services, trail)
     plain = patch_of(interaction, one_or_none(found, criteria))
     trail.means(plain.key)
-    locks = locks_of(criteria.type, found.wanted, ())
-    return await run_patch(plain, caller, services, trail, replace(found.condition, locks=locks))
+    planned = await planned_patch(plain, caller, services, trail)
+    return await committed(planned, services, found.locked(anchors_in(planned.content)))
 
 
 async def _delete(interaction: ConditionalDelete, caller: Caller, services: Services, trail: Trail) -> Answer:
@@ -164,6 +161,6 @@ async def _delete(interaction: ConditionalDelete, caller: Caller, services: Serv
     if not planned:
         await services.store.append(trail.succeeded(204, services.clock()))
         return Removed(None)
-    condition = replace(found.condition, locks=locks_of(criteria.type, found.wanted, ()))
-    versions = await services.store.commit(Unit([one.write for one in planned], records, (condition,)))
+    unit = Unit([one.write for one in planned], records, (found.locked(frozenset()),))
+    versions = await services.store.commit(unit)
     return Removed(versions[0] if len(versions) == 1 else None)

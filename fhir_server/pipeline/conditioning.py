@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.interactions.prepare import parsed
 from fhir_server.pipeline.admission import restriction, right_of
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
@@ -31,7 +30,7 @@ from fhir_server.r4.interaction import (
 )
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key, Resource
-from fhir_server.search.conditional import predicate_of
+from fhir_server.search.conditional import anchor_of, predicate_of
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.predicate import Predicate, all_of
 from fhir_server.smart.caller import Caller
@@ -44,6 +43,11 @@ class Asked:
 
     wanted: Predicate
     condition: Condition
+
+    def locked(self, anchors: frozenset[str]) -> Condition:
+        """The condition with its locks; `anchors` are those in all that is written on it."""
+        [resource_type] = self.condition.types
+        return replace(self.condition, locks=anchors | anchor_of(resource_type, self.wanted))
 
     @property
     def keys(self) -> list[Key]:
@@ -105,31 +109,28 @@ def one_or_none(found: Asked, criteria: Criteria) -> Key | None:
 
 
 def update_of(
-    interaction: ConditionalUpdate, match: Key | None, services: Services
+    interaction: ConditionalUpdate, match: Key | None, stated: object, services: Services
 ) -> tuple[Create | Update, Key]:
     """
     The update that it comes to, or the create; and the key that is written.
 
-    Without a match an id in the body is one that must be new. Raises Invalid when the body has the id
-    of another resource than the one that matches, VersionConflict for If-Match without a match.
+    `stated` is the id in the body. Without a match it is one that must be new. Raises Invalid when it
+    is that of another resource than the one that matches, VersionConflict for If-Match without a match.
     """
-    resource = parsed(interaction.content)
-    resource_type, stated = interaction.criteria.type, resource.get("id")
+    resource_type = interaction.criteria.type
     if match is not None:
         if stated not in (None, match.id):
-            raise Invalid(
-                "The id in the body is not that of the resource that matches", f"{resource_type}.id"
-            )
-        content = with_id(resource, match.id)
-        return Update(match, content, interaction.if_match, interaction.if_absent), match
+            told = "The id in the body is not that of the resource that matches"
+            raise Invalid(told, f"{resource_type}.id")
+        return Update(match, interaction.content, interaction.if_match, interaction.if_absent), match
     if interaction.if_match is not None:
         raise VersionConflict("If-Match names a version, and nothing matches the criteria")
     if stated is None:
-        return Create(resource_type, resource), Key(resource_type, services.new_id())
+        return Create(resource_type, interaction.content), Key(resource_type, services.new_id())
     if not (isinstance(stated, str) and is_id(stated)):
         raise Invalid("The id in the body is not a FHIR id", f"{resource_type}.id")
     key = Key(resource_type, stated)
-    return Update(key, resource, if_absent=True), key
+    return Update(key, interaction.content, if_absent=True), key
 
 
 def patch_of(interaction: ConditionalPatch, match: Key | None) -> Patch:

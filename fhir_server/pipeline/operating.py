@@ -42,7 +42,7 @@ from fhir_server.pipeline.writing import (
     key_for,
     plan,
     planned_anew,
-    prepare_write,
+    prepared_in_turn,
     with_targets_patients,
 )
 from fhir_server.r4.errors import FhirError, Forbidden, Issue, NotFound
@@ -133,7 +133,7 @@ async def _rehearsed(writing: Writing, caller: Caller, services: Services, trail
         access = admit_write(writing, caller, services)
         await services.consents.current()
         key = key_for(writing, services)
-        prepared = prepare_write(writing, key, services)
+        prepared = await prepared_in_turn(writing, key, services)
         if prepared is not None:
             prepared = await with_targets_patients(prepared, {}, access, trail, services)
         planned = plan(writing, prepared, access, trail)

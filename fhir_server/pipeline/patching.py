@@ -47,9 +47,11 @@ from fhir_server.r4.patch import (
 from fhir_server.r4.resource import Key, Resource, from_text
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
-from fhir_server.store.unit import Change, Condition, Moved, Write
+from fhir_server.store.unit import Change, Moved, Write
 
 _Apply = Callable[[Resource, Any], dict[str, Any]]
+
+_ALONE: Final[Mapping[str, tuple[str, ...]]] = {}
 
 _KINDS: Final[Mapping[PatchKind, _Apply]] = {
     "json": json_patch,
@@ -58,26 +60,31 @@ _KINDS: Final[Mapping[PatchKind, _Apply]] = {
 }
 
 
-async def run_patch(
-    interaction: Patch, caller: Caller, services: Services, trail: Trail, *conditions: Condition
-) -> Answer:
-    """Raises Moved only when one of `conditions` does not hold any more."""
-
+async def run_patch(interaction: Patch, caller: Caller, services: Services, trail: Trail) -> Answer:
     async def attempt() -> Answer:
-        planned = await planned_patch(interaction, caller, services, trail)
-        return await committed(planned, services, *conditions)
+        return await committed(await planned_patch(interaction, caller, services, trail), services)
 
-    # With conditions it is their finder who has to look anew.
-    return await (attempt() if conditions else planned_anew(attempt))
+    return await planned_anew(attempt)
 
 
-async def planned_patch(interaction: Patch, caller: Caller, services: Services, trail: Trail) -> Planned:
-    """As `planned_change`. Raises Invalid and Unprocessable for the patch, too."""
+async def planned_patch(
+    interaction: Patch,
+    caller: Caller,
+    services: Services,
+    trail: Trail,
+    together: Mapping[str, tuple[str, ...]] = _ALONE,
+) -> Planned:
+    """
+    As `planned_change`. Raises Invalid and Unprocessable for the patch, too.
+
+    `together` has the patients of what is written in the same transaction.
+    """
 
     def patched(version: Version) -> Resource:
         return _patched(interaction.kind, interaction.content, version)
 
-    return await planned_change(interaction.key, interaction.if_match, patched, caller, services, trail)
+    key, if_match = interaction.key, interaction.if_match
+    return await planned_change(key, if_match, patched, caller, services, trail, together)
 
 
 async def planned_change(
@@ -87,6 +94,7 @@ async def planned_change(
     caller: Caller,
     services: Services,
     trail: Trail,
+    together: Mapping[str, tuple[str, ...]] = _ALONE,
 ) -> Planned:
     """
     The write that puts the changed resource in the place of the version that it was made of.
@@ -106,7 +114,7 @@ async def planned_change(
         raise Forbidden(f"{key} is shown to this caller in part, and cannot be patched")
     require_match(key, shown, if_match)
     prepared = await _changed(change, shown, update, services)
-    prepared = await with_targets_patients(prepared, {}, writing, trail, services)
+    prepared = await with_targets_patients(prepared, together, writing, trail, services)
     planned = plan(update, prepared, writing, trail)
     return replace(planned, write=_pinned(planned.write, shown.number))
 

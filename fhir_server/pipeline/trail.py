@@ -18,7 +18,6 @@ from fhir_server.r4.interaction import (
     ConditionalPatch,
     ConditionalUpdate,
     Create,
-    Criteria,
     Delete,
     History,
     Interaction,
@@ -29,6 +28,7 @@ from fhir_server.r4.interaction import (
     Submission,
     Update,
     Vread,
+    criteria_of,
 )
 from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import And, AnyToken, OfPatients, Or, Predicate
@@ -187,22 +187,8 @@ def _query_of(interaction: Interaction) -> str | None:
         return f"_history?{urlencode(interaction.parameters)}"
     if isinstance(interaction, Operation) and interaction.parameters:
         return f"${interaction.name}?{urlencode(interaction.parameters)}"
-    criteria = _criteria_of(interaction)
+    criteria = criteria_of(interaction)
     return f"{criteria.type}?{urlencode(criteria.parameters)}" if criteria is not None else None
-
-
-def _criteria_of(interaction: Interaction) -> Criteria | None:
-    match interaction:
-        case Create(if_none_exist=criteria):
-            return criteria
-        case (
-            ConditionalUpdate(criteria=criteria)
-            | ConditionalPatch(criteria=criteria)
-            | ConditionalDelete(criteria=criteria)
-        ):
-            return criteria
-        case _:
-            return None
 
 
 def _patients_named(predicate: Predicate) -> Iterator[str]:

@@ -38,7 +38,7 @@ from fhir_server.r4.interaction import (
     Update,
 )
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.conditional import locks_of
+from fhir_server.search.conditional import anchors_in
 from fhir_server.search.version import Version
 from fhir_server.store.slices import in_slices
 from fhir_server.store.unit import Condition, Moved, Unit
@@ -102,7 +102,7 @@ class TransactionRun:
             )
         await self._find_existing(prospect)
         self._note_the_rest(prospect)
-        prospect.conditions += _conditions(found, ready)
+        prospect.conditions += await _conditions(prospect)
         return prospect
 
     async def committed(self, prospect: Prospect) -> Answers:
@@ -171,7 +171,7 @@ class TransactionRun:
                 assert raw is not None, "a patch is wanted as it is"
                 kind, content = patch_in(from_text(raw))
                 patch = replace(step.interaction, kind=kind, content=content)
-                planned = await planned_patch(patch, run.caller, run.services, trail)
+                planned = await planned_patch(patch, run.caller, run.services, trail, together)
                 return planned.in_entry(step.index)
             access = admit_write(step.interaction, run.caller, run.services)
             if ready is not None:
@@ -259,17 +259,23 @@ async def _require_distinct(steps: Sequence[Step]) -> None:
         seen[step.key] = step.index
 
 
-def _conditions(found: Settled, ready: Mapping[int, Prepared]) -> Iterator[Condition]:
-    """All that must still match as it commits; who may create somebody's match takes the locks."""
-    for index, asked in found.found.items():
-        if index in found.existing:
-            yield asked.condition
-            continue
-        [resource_type] = asked.condition.types
-        content = [ready[index].entry] if index in ready else []
-        yield replace(asked.condition, locks=locks_of(resource_type, asked.wanted, content))
-    for asked in found.references:
-        yield asked.condition
+async def _conditions(prospect: Prospect) -> list[Condition]:
+    """
+    All that must still match as it commits.
+
+    What decides on something that is not there takes locks, and so does all that is written with it.
+    """
+    found = prospect.settled
+    conditions = [found.found[index].condition for index in found.existing]
+    conditions += [asked.condition for asked in found.references]
+    deciding = [asked for index, asked in found.found.items() if index not in found.existing]
+    anchors: set[str] = set()
+    if deciding:
+        async for one in in_slices(prospect.planned):
+            anchors |= anchors_in(one.content)
+    for place, asked in enumerate(deciding):
+        conditions.append(asked.locked(frozenset(anchors) if place == 0 else frozenset()))
+    return conditions
 
 
 def _records_of_the_rest(prospect: Prospect, versions: Sequence[Version], now: datetime) -> Iterator[Record]:

@@ -30,6 +30,7 @@ from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import FhirError, Forbidden, Issue, MethodNotAllowed
 from fhir_server.r4.interaction import Content, Create, Delete, InBundle, Update
 from fhir_server.r4.resource import Key, Resource
+from fhir_server.search.entry import Entry
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
@@ -43,13 +44,18 @@ PREPARED_AT_ONCE_BYTES_MAX: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A write that is admitted and has not happened yet, and the trail of its interaction."""
+    """
+    A write that is admitted and has not happened yet, and the trail of its interaction.
+
+    `content` is the index entry of what is written; a delete writes nothing.
+    """
 
     interaction: Writing
     write: Write
     trail: Trail
     fate: Fate
     warnings: tuple[Issue, ...] = ()
+    content: tuple[Entry, ...] = ()
 
     def in_entry(self, index: int) -> Planned:
         """The same as entry `index` of a Bundle: a refusal while it commits names the entry."""
@@ -193,11 +199,12 @@ def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail:
             assert prepared is not None, "an update has content"
             fate = Fate()
             write = _trailed(update(interaction, prepared, access, fate), trail)
-            return Planned(interaction, write, trail, fate, prepared.warnings)
+            return Planned(interaction, write, trail, fate, prepared.warnings, (prepared.entry,))
         case Create():
             assert prepared is not None, "a create has content"
             fate = Fate(created=True)
-            return Planned(interaction, create(prepared, access), trail, fate, prepared.warnings)
+            write = create(prepared, access)
+            return Planned(interaction, write, trail, fate, prepared.warnings, (prepared.entry,))
 
 
 def _trailed(write: Write, trail: Trail) -> Write:

@@ -6,9 +6,10 @@ https://hl7.org/fhir/R4/http.html#3.1.0
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from fhir_server.r4.media import Format
 from fhir_server.r4.resource import Key, Resource
@@ -93,6 +94,13 @@ class ConditionalUpdate:
 
 PatchKind = Literal["json", "xml", "fhirpath"]
 """JSON Patch (RFC 6902), XML Patch (RFC 5261), FHIRPath Patch (a Parameters resource)."""
+
+
+PATCHES: Final[Mapping[str, PatchKind]] = {
+    "application/json-patch+json": "json",
+    "application/xml-patch+xml": "xml",
+}
+"""By media type; a FHIRPath Patch is a resource, in the media types of resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +234,18 @@ Interaction = (
     | Operation
     | Capabilities
 )
+
+
+def criteria_of(interaction: Interaction) -> Criteria | None:
+    """The criteria of a conditional interaction, None of any other."""
+    match interaction:
+        case Create(if_none_exist=criteria):
+            return criteria
+        case (
+            ConditionalUpdate(criteria=criteria)
+            | ConditionalPatch(criteria=criteria)
+            | ConditionalDelete(criteria=criteria)
+        ):
+            return criteria
+        case _:
+            return None

@@ -3,10 +3,10 @@ The criteria of conditional interactions: a search without result parameters, an
 
 Two conditional writes may decide on each other's result: both find nothing, both create what the
 other one looked for. They must then have a lock in common (store/conditions.py). What a write
-locks is its criteria's anchor, and whatever anchor somebody else's criteria could have that its own
-content would match: identifiers, and the patient. Criteria without an anchor share one lock of
-their type. Of two writes that could create each other's match at least one is then locked by what
-the other has; docs/storage.md has the argument.
+locks is the anchor of its criteria, and whatever anchor somebody else's criteria could have that
+anything it writes would match: identifiers, and the patient. Criteria without an anchor share one
+lock of their type. Two writes that could create each other's match have a lock in common then;
+docs/storage.md has the argument.
 
 https://hl7.org/fhir/R4/http.html#ccreate
 """
@@ -25,7 +25,7 @@ from fhir_server.search.query import parse
 from fhir_server.search.results import RESULT_PARAMETERS
 
 LOCKS_MAX: Final = 200
-"""Of one write: identifiers are few."""
+"""Of one resource: identifiers are few."""
 
 _ANCHORS: Final = ("identifier", "patient", "subject")
 _NEGATIVE: Final = frozenset(("not", "missing", "not-in"))
@@ -46,22 +46,8 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> 
     return parse(search, limits=limits, base_url=base_url).predicate
 
 
-def locks_of(resource_type: str, wanted: Predicate, content: Iterable[Entry]) -> frozenset[str]:
-    """
-    The names of the locks of a write that looks for `wanted` and writes `content`.
-
-    Raises TooCostly when there are more than LOCKS_MAX.
-    """
-    names = set(_anchor(resource_type, wanted))
-    starts = tuple(f"{resource_type}|{parameter}|" for parameter in _ANCHORS)
-    for entry in content:
-        names.update(token for token in entry.tokens if token.startswith(starts))
-    if len(names) > LOCKS_MAX:
-        raise TooCostly(f"The {resource_type} has too many identifiers for a conditional interaction")
-    return frozenset(names)
-
-
-def _anchor(resource_type: str, wanted: Predicate) -> frozenset[str]:
+def anchor_of(resource_type: str, wanted: Predicate) -> frozenset[str]:
+    """The tokens, one of which whatever is `wanted` has; else the type itself."""
     parts = wanted.parts if isinstance(wanted, And) else (wanted,)
     for parameter in _ANCHORS:
         start = f"{resource_type}|{parameter}|"
@@ -69,3 +55,20 @@ def _anchor(resource_type: str, wanted: Predicate) -> frozenset[str]:
             if isinstance(part, AnyToken) and all(value.startswith(start) for value in part.values):
                 return part.values
     return frozenset((resource_type,))
+
+
+def anchors_in(content: Iterable[Entry]) -> frozenset[str]:
+    """
+    Each token of what is written that could be an anchor.
+
+    Raises TooCostly when a resource has more than LOCKS_MAX.
+    """
+    names: set[str] = set()
+    for entry in content:
+        resource_type = entry.tokens[0]
+        starts = tuple(f"{resource_type}|{parameter}|" for parameter in _ANCHORS)
+        own = [token for token in entry.tokens if token.startswith(starts)]
+        if len(own) > LOCKS_MAX:
+            raise TooCostly(f"The {resource_type} has too many identifiers to be written on a condition")
+        names.update(own)
+    return frozenset(names)

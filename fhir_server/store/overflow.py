@@ -40,11 +40,6 @@ def is_overflowing(fields: Document) -> bool:
     return "more" in fields and "whole" not in fields
 
 
-def marker_of(id: str) -> str:
-    """The marker of the version, from the `_id` of a document beside it."""
-    return MARKER_PREFIX + "/".join(id.split("/")[:3])
-
-
 def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
     """Takes tokens and patients out of `fields` when they are too many; the documents they become."""
     patients: Sequence[str] = fields.get("pts", ())

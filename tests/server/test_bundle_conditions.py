@@ -296,3 +296,37 @@ async def test_many_bundles_create_one(server: Server, kind: str) -> None:
     assert sorted(statuses(answer)[0] for answer in answers) == ["200"] * 29 + ["201"]
     assert len(stored) == 1
     assert len(observed) == (30 if kind == "transaction" else 0)
+
+
+async def test_two_transactions_do_not_each_create_what_the_other_one_looks_for(server: Server) -> None:
+    """What decides is in one entry, and what the other transaction looks for in another."""
+    async with server.as_() as client:
+        for n in range(10):
+            one, other = (
+                [create(identified(f"own-{a}-{n}"), f"{b}-{n}"), create(identified(f"{a}-{n}"))]
+                for a, b in (("left", "right"), ("right", "left"))
+            )
+            answers = await asyncio.gather(
+                *(client.post("", json=bundle("transaction", *entries)) for entries in (one, other))
+            )
+            assert sorted(statuses(answer)[0] for answer in answers) == ["200", "201"]
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "more"),
+    [
+        ("POST", "Patient", {"ifMatch": 'W/"1"'}),
+        ("PUT", "Patient/x", {"ifNoneExist": "identifier=1"}),
+        ("PATCH", "Patient/x", {"ifNoneMatch": "*"}),
+        ("DELETE", "Patient/x", {"ifNoneMatch": "*"}),
+        ("GET", "Patient/x", {"ifMatch": 'W/"1"'}),
+    ],
+)
+async def test_a_condition_that_a_method_does_not_know_refuses_the_transaction(
+    server: Server, method: str, url: str, more: dict[str, str]
+) -> None:
+    content = a_patient(id="x") if method in ("POST", "PUT") else None
+    async with server.as_() as client:
+        refused = await client.post("", json=bundle("transaction", request(method, url, content, **more)))
+    assert refused.status_code == 400, refused.text
+    assert issues_of(refused)[0]["expression"] == [f"Bundle.entry[0].request.{next(iter(more))}"]

@@ -221,3 +221,48 @@ async def test_criteria_without_an_identifier_do_not_both_create(server: Server)
             )
         )
     assert sorted(answer.status_code for answer in answers) == [200] * 14 + [201]
+
+
+async def test_a_conditional_patch_counts_with_what_it_makes(server: Server) -> None:
+    """The one gives a patient what the other one looks for, and the other creates what the one looks for."""
+    change = [{"op": "add", "path": "/identifier/-", "value": {"system": SYSTEM}}]
+    async with server.as_() as client:
+        for n in range(10):
+            await client.post("/Patient", json=identified(f"p{n}"))
+            change[0]["value"] = {"system": SYSTEM, "value": f"q{n}"}
+            made = identified(f"q{n}")
+            made["identifier"].append({"system": SYSTEM, "value": f"p{n}"})
+            patched, created = await asyncio.gather(
+                client.patch(
+                    f"/Patient?identifier={SYSTEM}|p{n}",
+                    json=change,
+                    headers={"Content-Type": "application/json-patch+json"},
+                ),
+                client.post("/Patient", json=made, headers=looking_for(f"q{n}")),
+            )
+            assert (patched.status_code, created.status_code) in {(200, 200), (412, 201)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "header"),
+    [
+        ("POST", "/Patient", {"If-Match": 'W/"1"'}),
+        ("POST", "/Patient", {"If-None-Match": "*"}),
+        ("PUT", "/Patient/one", {"If-None-Exist": "identifier=1"}),
+        ("PATCH", "/Patient/one", {"If-None-Match": "*"}),
+        ("PATCH", "/Patient?identifier=1", {"If-None-Exist": "identifier=1"}),
+        ("DELETE", "/Patient/one", {"If-None-Match": "*"}),
+        ("DELETE", "/Patient?identifier=1", {"If-None-Exist": "identifier=1"}),
+    ],
+)
+async def test_a_condition_that_an_interaction_does_not_know_is_refused(
+    server: Server, method: str, path: str, header: dict[str, str]
+) -> None:
+    async with server.as_() as client:
+        content: Any = {"PATCH": [], "DELETE": None}.get(method, a_patient(id="one"))
+        kind = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
+        refused = await client.request(method, path, json=content, headers=header | kind)
+        read = await client.get("/Patient/one")
+    assert refused.status_code == 400, refused.text
+    assert next(iter(header)).casefold() in issues_of(refused)[0]["diagnostics"]
+    assert read.status_code == 404

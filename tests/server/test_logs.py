@@ -52,4 +52,4 @@ def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stderr", closed)
     configure("test")
     closed.close()
-    structlog.get_logger().info("interaction")
+    assert structlog.get_logger().info("interaction") is None

@@ -23,7 +23,6 @@ import msgspec
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.r4.resource import EXPONENT_MAX, number
-from fhir_server.search.entry import Range
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import Parameter
 from fhir_server.search.predicate import InRange, Predicate, any_of
@@ -124,11 +123,6 @@ def decimal_of(value: Any) -> Decimal | None:
 def stored(value: Decimal) -> tuple[Decimal, Decimal]:
     """`value` as a range that the database can hold: twice the same, unless it has too many digits."""
     return _DOWN.plus(value), _UP.plus(value)
-
-
-def as_ranges(name: str, extents: Sequence[tuple[Decimal, Decimal, tuple[str, ...]]]) -> list[Range]:
-    """The extents as ranges of the parameter `name`."""
-    return [Range(name, low, high, units) for low, high, units in extents]
 
 
 def _below(value: Decimal) -> Decimal:
