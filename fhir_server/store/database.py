@@ -30,8 +30,8 @@ from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 
-SCHEMA_VERSION: Final = 6
-SCHEMA_VERSION_MIN: Final = 6
+SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION_MIN: Final = 7
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
