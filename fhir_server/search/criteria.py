@@ -26,7 +26,17 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
-from fhir_server.search.values import composite, date, number, quantity, reference, string, token, uri
+from fhir_server.search.values import (
+    composite,
+    date,
+    number,
+    quantity,
+    reference,
+    special,
+    string,
+    token,
+    uri,
+)
 from fhir_server.search.values.modifiers import refuse_modifier
 
 Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
@@ -40,6 +50,7 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "number": number.criterion,
     "quantity": quantity.criterion,
     "composite": composite.criterion,
+    "special": special.criterion,
 }
 
 UNSUPPORTED: Final = frozenset(("_content", "_filter", "_has", "_list", "_query", "_text"))

@@ -45,18 +45,27 @@ class Range(msgspec.Struct, frozen=True):
     units: tuple[str, ...] = ()
 
 
+class Point(msgspec.Struct, frozen=True):
+    """A place on the Earth, in degrees of WGS84: latitude -90 to 90, longitude -180 to 180."""
+
+    latitude: float
+    longitude: float
+
+
 class Entry(msgspec.Struct, frozen=True):
     """
     The index entry of one version.
 
     `patients` are the ids of the Patient compartments it belongs to (docs/compartments.md).
     `clinical_date` is the one date clinicians sort by (microseconds), None when there is none.
+    `point` is where a Location is.
     """
 
     tokens: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
     patients: tuple[str, ...] = ()
     clinical_date: int | None = None
+    point: Point | None = None
 
 
 def aligned(text: str) -> str:

@@ -32,10 +32,20 @@ from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, 
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.compartments import focus
-from fhir_server.search.entry import Entry, Range, escape
+from fhir_server.search.entry import Entry, Point, Range, escape
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.site import Site
-from fhir_server.search.values import composite, date, number, quantity, reference, string, token, uri
+from fhir_server.search.values import (
+    composite,
+    date,
+    number,
+    quantity,
+    reference,
+    special,
+    string,
+    token,
+    uri,
+)
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
@@ -78,7 +88,7 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
     site = Site(base_url, zone)
     root = Node(key.type, resource)
     focus, around = [root], environment(root)
-    found = _Found(_own_tokens(key), [], [key.id] if key.type == "Patient" else [])
+    found = _Found(_own_tokens(key), [], [key.id] if key.type == "Patient" else [], [])
     for selection in plan.selections(resource):
         nodes = selection.evaluate(focus, around)
         if nodes:
@@ -89,6 +99,7 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
         ranges=tuple(dict.fromkeys(found.ranges)),
         patients=tuple(dict.fromkeys(found.patients)),
         clinical_date=_clinical_date(plan.clinical_date, found.ranges),
+        point=found.points[0] if found.points else None,
     )
 
 
@@ -101,6 +112,7 @@ class _Found(NamedTuple):
     tokens: list[str]
     ranges: list[Range]
     patients: list[str]
+    points: list[Point]
 
 
 class _AsTokens(NamedTuple):
@@ -134,6 +146,16 @@ class _AsRanges(NamedTuple):
             found.ranges.extend([Range(name, *extent) for extent in extents])
             if not extents:
                 found.tokens.append(name + "|")
+
+
+class _AsPoint(NamedTuple):
+    """Where it is; and the bare token, so that `:missing` need not know of points."""
+
+    names: tuple[str, ...]
+
+    def collect(self, nodes: Collection, _around: Environment, _site: Site, found: _Found) -> None:
+        found.points.extend(special.points(nodes))
+        found.tokens.extend([f"{name}|" for name in self.names])
 
 
 class _AsComposite(NamedTuple):
@@ -172,7 +194,7 @@ class _AsComposite(NamedTuple):
         ]
 
 
-Use = _AsTokens | _AsRanges | _AsComposite
+Use = _AsTokens | _AsRanges | _AsPoint | _AsComposite
 
 
 class _Selection(NamedTuple):
@@ -245,6 +267,8 @@ def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
         names = tuple(parameter.name for parameter in alike)
         if type in _EXTENTS:
             uses.append(_AsRanges(_EXTENTS[type], names))
+        elif type == "special":
+            uses.append(_AsPoint(names))
         else:
             in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
             uses.append(_AsTokens(_SUFFIXES[type], names, in_compartment))

@@ -8,11 +8,13 @@ about to leave the server.
 from __future__ import annotations
 
 from fhir_server.search.entry import Range, aligned
+from fhir_server.search.great_circle import is_within
 from fhir_server.search.predicate import (
     And,
     AnyToken,
     Everything,
     InRange,
+    Near,
     Not,
     Nothing,
     OfPatients,
@@ -62,6 +64,9 @@ def matches(predicate: Predicate, version: Version) -> bool:
             return (start is None or start <= version.last_updated) and (
                 end is None or version.last_updated < end
             )
+        case Near(point=centre, metres=metres):
+            point = version.entry.point
+            return point is not None and is_within(metres, centre, point)
 
 
 def _contains(wanted: TokenContaining, token: str) -> bool:

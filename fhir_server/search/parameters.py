@@ -19,7 +19,7 @@ from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
 
 SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
-    ("token", "reference", "string", "date", "uri", "number", "quantity", "composite")
+    ("token", "reference", "string", "date", "uri", "number", "quantity", "composite", "special")
 )
 """The parameter types that a search gets an answer for."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from fhir_server.search.entry import Bound
+from fhir_server.search.entry import Bound, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,14 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """The entry has a point within `metres` of this one, along the great circle."""
+
+    point: Point
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Each part is true."""
 
@@ -136,6 +144,7 @@ Predicate = (
     | OnlyOfPatients
     | WithId
     | Updated
+    | Near
     | And
     | Or
     | Not

@@ -113,7 +113,7 @@ def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey
         parameter = parameters_of(type).get(code)
         if parameter is None:
             raise Invalid(f"`_sort`: `{code[:64]}` is not a search parameter of {type}")
-        if not parameter.supported or parameter.type == "composite":
+        if not parameter.supported or parameter.type in ("composite", "special"):
             raise Unsupported(f"`_sort`: `{code}` is not supported")
     if types and all(CLINICAL_DATES.get(type) == code for type in types):
         return SortKey("clinical_date", code, descending)

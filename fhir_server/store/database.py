@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import pymongo
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, WriteConcern
+from pymongo import ASCENDING, DESCENDING, GEOSPHERE, AsyncMongoClient, IndexModel, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -217,6 +217,8 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
         _index("ty", "t", "seq"),
         _index("t", "seq"),
         _index("ce", sparse=True),
+        # Such an index leaves out what has no point, whether it is called sparse or not.
+        IndexModel([("geo", GEOSPHERE)]),
     ],
     "history": [_index("ty", "t", "seq"), _index("t", "seq"), _index("e")],
     "bodies": [_index("tok", "of", sparse=True)],

@@ -6,6 +6,7 @@ A version as a document of the collections `resources` (current) and `history` (
 * `body` the JSON as it goes on the wire; absent for a tombstone, and for a large one, which has
   its `size` instead (bodies.py)
 * `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
+* `geo` where a Location is, as GeoJSON has it: longitude first
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
 * `more` when there are too many tokens or patients for one document: about the bytes of those that
@@ -26,7 +27,7 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import DELETED, Bound, Entry, Range
+from fhir_server.search.entry import DELETED, Bound, Entry, Point, Range
 from fhir_server.search.version import Version
 
 Document = dict[str, Any]
@@ -52,16 +53,13 @@ def document(version: Version) -> Document:
     }
     tokens = list(entry.tokens)
     if version.body is None:
-        fields["was"] = {"tok": tokens, "rng": _ranges(entry)}
-        if entry.clinical_date is not None:
-            fields["was"]["d"] = entry.clinical_date
+        fields["was"] = {"tok": tokens, "rng": _ranges(entry), **_scalars(entry)}
         tokens = [DELETED]
     else:
         fields["body"] = version.body
         if entry.ranges:
             fields["rng"] = _ranges(entry)
-        if entry.clinical_date is not None:
-            fields["d"] = entry.clinical_date
+        fields |= _scalars(entry)
     if len(entry.patients) == 1:
         fields["pt"] = entry.patients[0]
     elif entry.patients:
@@ -118,6 +116,26 @@ def moment(milliseconds: int) -> datetime:
     return EPOCH + milliseconds * MILLISECOND
 
 
+def _scalars(entry: Entry) -> Document:
+    """What an entry has at most one of, where it has it."""
+    fields: Document = {}
+    if entry.clinical_date is not None:
+        fields["d"] = entry.clinical_date
+    if entry.point is not None:
+        fields["geo"] = {"type": "Point", "coordinates": coordinates(entry.point)}
+    return fields
+
+
+def coordinates(point: Point) -> list[float]:
+    """As GeoJSON has them."""
+    return [point.longitude, point.latitude]
+
+
+def _point(fields: Mapping[str, Any]) -> Point:
+    longitude, latitude = fields["coordinates"]
+    return Point(latitude, longitude)
+
+
 def _ranges(entry: Entry) -> list[Document]:
     return [_range(item) for item in entry.ranges]
 
@@ -164,4 +182,5 @@ def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
         ),
         tuple(patients),
         None if date is None else int(date),
+        _point(index["geo"]) if "geo" in index else None,
     )

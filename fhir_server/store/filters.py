@@ -18,11 +18,13 @@ from typing import Any, Final
 
 from fhir_server.r4.compartments import single_patient_types
 from fhir_server.search.entry import Bound, aligned
+from fhir_server.search.great_circle import radians_of
 from fhir_server.search.predicate import (
     And,
     AnyToken,
     Everything,
     InRange,
+    Near,
     Not,
     Nothing,
     OfPatients,
@@ -35,7 +37,7 @@ from fhir_server.search.predicate import (
     Updated,
     WithId,
 )
-from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document, bound
+from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document, bound, coordinates
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -105,6 +107,9 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return _with_id(ids, layout)
         case Updated(start, end):
             return between("t", start, end)
+        case Near(point, metres):
+            around = [coordinates(point), radians_of(metres)]
+            return {f"{layout.index}geo": {"$geoWithin": {"$centerSphere": around}}}
         case And(parts):
             return {"$and": [_filter(part, layout) for part in parts]} if parts else {}
         case Or(parts):

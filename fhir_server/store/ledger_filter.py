@@ -18,6 +18,7 @@ from fhir_server.search.predicate import (
     AnyToken,
     Everything,
     InRange,
+    Near,
     Not,
     Nothing,
     OfPatients,
@@ -68,7 +69,7 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
             return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():
             return _in_range(predicate), True
-        case RangePrefix():
+        case RangePrefix() | Near():
             return NOTHING, True
         case OfPatients(ids):
             return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False

@@ -37,7 +37,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "number": ("1",),
     "quantity": ("5.4|http://unitsofmeasure.org|mg",),
     "reference": ("Patient/1",),
-    "special": ("1",),
+    "special": ("1|2",),
     "string": ("a",),
     "token": ("a", "true"),
     "uri": ("http://example.org/a",),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.search.entry import Entry, Range
+from fhir_server.search.entry import Entry, Point, Range
 from fhir_server.search.escaping import written
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import (
@@ -16,6 +16,7 @@ from fhir_server.search.predicate import (
     AnyToken,
     Everything,
     InRange,
+    Near,
     Not,
     Nothing,
     OfPatients,
@@ -40,6 +41,7 @@ ENTRY = Entry(
     tokens=("Basic", "Basic|code|a", "Basic|author|Patient/1"),
     ranges=(Range("Basic|created", 10, 20), Range("Basic|created", 100, 110), Range("Basic|other", 0, 1000)),
     patients=("1", "2"),
+    point=Point(10.0, 20.0),
 )
 
 
@@ -78,6 +80,8 @@ def ids(*values: str) -> frozenset[str]:
         (Updated(end=NOW), False),
         (Updated(end=NOW + timedelta(microseconds=1)), True),
         (Updated(), True),
+        (Near(Point(10.0, 20.0), 1.0), True),
+        (Near(Point(10.0, 20.1), 1.0), False),
         (And((token("Basic"), token("Basic|code|a"))), True),
         (And((token("Basic"), token("Basic|code|b"))), False),
         (And(()), True),
@@ -102,6 +106,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(TokenPrefix, st.sampled_from(["Basic|", "Basic|code|b"])),
     st.builds(RangePrefix, st.sampled_from(["Basic|", "Basic|x"])),
     st.builds(TokenContaining, st.just("Basic|code|"), st.sampled_from(["a", "b"])),
+    st.builds(Near, st.just(Point(10.0, 21.0)), st.sampled_from([1.0, 200_000.0])),
     st.builds(WithId, st.frozensets(st.sampled_from(["1", "2"]), max_size=1)),
     st.builds(Updated, st.sampled_from([None, NOW, datetime(2030, 1, 1, tzinfo=UTC)])),
 )

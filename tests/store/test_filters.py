@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry, Range
+from fhir_server.search.entry import Entry, Point, Range
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import (
     And,
     AnyToken,
     Everything,
     InRange,
+    Near,
     Not,
     Nothing,
     OfPatients,
@@ -72,6 +73,7 @@ words = st.sampled_from(WORDS)
 ids = st.sampled_from(IDS)
 numbers = st.sampled_from(NUMBERS)
 bounds = st.none() | st.sampled_from([*NUMBERS, 2**70, -(2**70)])
+points = st.builds(Point, st.sampled_from([-90.0, -0.0, 45.5, 90.0]), st.sampled_from([-180.0, 8.25, 180.0]))
 moments = st.integers(-2500, 2500).map(lambda n: MORNING + timedelta(microseconds=n))
 
 
@@ -87,6 +89,7 @@ def versions(draw: st.DrawFn) -> Version:
         ],
         patients=tuple(draw(st.lists(ids, max_size=3 if several else 1, unique=True))),
         clinical_date=draw(st.none() | numbers),
+        point=draw(st.none() | points),
     )
     body = draw(st.sampled_from([b"{}", None]))
     updated = MORNING + timedelta(milliseconds=draw(st.integers(-2, 2)))
@@ -110,6 +113,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(OnlyOfPatients, some_ids),
     st.builds(WithId, some_ids),
     st.builds(Updated, st.none() | moments, st.none() | moments),
+    st.builds(Near, points, st.sampled_from([1.0, 5_000_000.0, 19_000_000.0])),
 )
 predicates = st.recursive(
     leaves,
