@@ -19,6 +19,7 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.submission import Ready, Refused
 from fhir_server.pipeline.bundling import run_submission
 from fhir_server.pipeline.conditional import run_conditional
+from fhir_server.pipeline.explaining import explains, run_explained, without_explain
 from fhir_server.pipeline.operating import run_operation
 from fhir_server.pipeline.patching import run_patch
 from fhir_server.pipeline.querying import run_history, run_search
@@ -118,8 +119,10 @@ async def _run(
             return await run_read(interaction, caller, services, trail)
         case Vread():
             return await run_vread(interaction, caller, services, trail)
+        case Search() if explains(interaction):
+            return await run_explained(interaction, caller, services, trail)
         case Search():
-            return await run_search(interaction, caller, services, trail)
+            return await run_search(without_explain(interaction), caller, services, trail)
         case History():
             return await run_history(interaction, caller, services, trail)
         case (

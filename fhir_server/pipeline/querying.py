@@ -32,6 +32,7 @@ from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, p
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
+from fhir_server.store.explaining import stage
 from fhir_server.store.positions import Position
 
 _AUDIT = ("AuditEvent",)
@@ -126,6 +127,13 @@ async def _page(
 ) -> _Found:
     if query.count == 0:
         return [], None
+    with stage("page"):
+        return await _page_of(query, predicate, after, services, tokens=tokens)
+
+
+async def _page_of(
+    query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
+) -> _Found:
     if query.types == _AUDIT:
         return await audit_page(
             predicate,
@@ -143,9 +151,10 @@ async def _page(
 async def _total(query: Query, predicate: Predicate, services: Services) -> int | None:
     if query.total == "none":
         return None
-    if query.types == _AUDIT:
-        return await audit_total(predicate, services)
-    return await services.store.count(predicate, types=_types(query))
+    with stage("count"):
+        if query.types == _AUDIT:
+            return await audit_total(predicate, services)
+        return await services.store.count(predicate, types=_types(query))
 
 
 async def _included(
@@ -163,7 +172,8 @@ async def _included(
             services=services,
             tokens_max=_limits(services).include_tokens_max,
         )
-        return await including.of(matches)
+        with stage("includes"):
+            return await including.of(matches)
 
     return await services.consents.governed(caller, releasing.now, run)
 

@@ -62,6 +62,7 @@ class Trail:
         self._targets: tuple[Target, ...] = _targets_of(interaction)
         self._patients: dict[str, None] = dict.fromkeys(_patients_addressed(interaction))
         self.status = 0
+        self._shows = True
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -78,10 +79,16 @@ class Trail:
 
     def shows(self, versions: Sequence[Version]) -> None:
         """These versions are what the interaction is about."""
+        if not self._shows:
+            return
         for version in versions:
             self._patients.update(dict.fromkeys(version.entry.patients))
         if len(versions) <= TARGETS_MAX:
             self._targets = tuple(Target(str(version.key), version.number) for version in versions)
+
+    def shows_nothing(self) -> None:
+        """Nothing of what is found leaves: only who is asked about is concerned."""
+        self._shows = False
 
     def means(self, *keys: Key) -> None:
         """These are what a conditional interaction has come to."""

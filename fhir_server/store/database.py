@@ -27,6 +27,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from fhir_server.store.documents import EPOCH, Document
+from fhir_server.store.explaining import WatchedCollection
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 
@@ -87,7 +88,7 @@ class Database:
         except BaseException:
             await client.close()
             raise
-        return cls(client, *(database[collection] for collection in _INDEXES))
+        return cls(client, *(WatchedCollection(database, collection) for collection in _INDEXES))
 
     @asynccontextmanager
     async def transaction(self, seconds: float) -> AsyncIterator[AsyncClientSession]:

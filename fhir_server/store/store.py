@@ -25,6 +25,7 @@ from fhir_server.store.attempts import Attempts, Clock
 from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import consents_changed_after
+from fhir_server.store.explaining import Explained, Watch, explained
 from fhir_server.store.faults import costly
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
@@ -133,6 +134,12 @@ class Store:
     def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:
         """How many living resources of `types` (None: any) `predicate` is true of."""
         return self._search.count(predicate, types=types)
+
+    async def explained(self, watch: Watch) -> list[Explained]:
+        """How the database runs what `watch` has kept. Raises TooCostly when a part of it takes too long."""
+        database = self._database.resources.database
+        with costly():
+            return await explained(database, watch.asked, self._limits.search_milliseconds_max)
 
     def labels(
         self, predicate: Predicate, parameters: Sequence[str], *, types: frozenset[str]
