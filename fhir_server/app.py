@@ -31,7 +31,7 @@ from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
 from fhir_server.interactions.submission import Rules
 from fhir_server.pipeline.consents import Consents
-from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.services import Measures, Services
 from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
@@ -127,7 +127,7 @@ class Application:
         await store.state.put(*SERVED, {"base_url": settings.base_url})
         preparing = _preparing(settings)
         self._open.push_async_callback(preparing.close)
-        services = await _services(settings, store, preparing)
+        services = await _services(settings, store, preparing, self._metrics)
         fhir = Fhir(services, self._metrics, self._base_path)
         counting = asyncio.create_task(fhir.count_refusals())
         self._open.callback(counting.cancel)
@@ -160,14 +160,14 @@ class Application:
         return {}
 
 
-async def _services(settings: Settings, store: Store, preparing: Preparing) -> Services:
+async def _services(settings: Settings, store: Store, preparing: Preparing, measures: Measures) -> Services:
     now = utc_now()
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
     consents = Consents(table, store)
     services = Services(
-        settings, store, tokens, consents, preparing, utc_now, new_id, now, registered(settings)
+        settings, store, tokens, consents, preparing, utc_now, new_id, now, registered(settings), measures
     )
     await services.consents.current()
     return services

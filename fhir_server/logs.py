@@ -21,10 +21,10 @@ FIELDS: Final = frozenset(
     {
         "address", "application", "attempt", "bytes", "client", "code", "connections", "control_id",
         "count", "data", "duration_ms", "error", "event", "exception", "exit_code", "facility",
-        "host", "interaction", "level", "logger", "message", "message_id", "name", "path", "peer",
-        "pid", "port", "process", "reason", "request_id", "route", "seconds", "sender", "signal",
-        "state", "status", "structure", "time", "type", "unmapped", "url", "version", "worker",
-        "workers",
+        "host", "interaction", "level", "logger", "message", "message_id", "name", "order",
+        "parameters", "path", "peer", "pid", "port", "process", "reason", "request_id", "route",
+        "seconds", "sender", "signal", "state", "status", "structure", "time", "type", "unmapped",
+        "url", "version", "worker", "workers",
     }
 )  # fmt: skip
 

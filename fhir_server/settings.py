@@ -104,6 +104,12 @@ class Settings(BaseSettings):
     )
     request_seconds_max: float = Field(120.0, gt=0, description="Time for one request.")
     query_seconds_max: float = Field(30.0, gt=0, description="Time for one query of the database.")
+    search_values_max: int = Field(
+        1_000, gt=0, description="Alternatives between commas of all parameters of one search, together."
+    )
+    slow_search_ms: int = Field(
+        500, ge=0, description="A search that takes so many milliseconds is logged, without its values."
+    )
     connections_max: int = Field(2_000, gt=0, description="HTTP connections at once, per process.")
     drain_seconds_max: float = Field(20.0, gt=0, description="Time for requests under way when stopping.")
     refusals_per_second_max: int = Field(

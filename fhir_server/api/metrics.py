@@ -29,6 +29,15 @@ class Metrics:
         self._seconds = Histogram(
             "fhir_request_seconds", "Time to answer", ["method"], buckets=_SECONDS, registry=self.registry
         )
+        self._search_seconds = Histogram(
+            "fhir_search_seconds", "Time to answer a search", buckets=_SECONDS, registry=self.registry
+        )
+        self._slow_searches = Counter(
+            "fhir_slow_searches",
+            "Searches that took slow_search_ms or more",
+            ["type"],
+            registry=self.registry,
+        )
         # The library looks a pair of labels up under a lock; there are few of them.
         self._of: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -41,6 +50,12 @@ class Metrics:
         requests, durations = found
         requests.inc()
         durations.observe(seconds)
+
+    def searched(self, type: str, seconds: float, *, slow: bool) -> None:
+        """Count one search; `type` is a resource type or `*`."""
+        self._search_seconds.observe(seconds)
+        if slow:
+            self._slow_searches.labels(type).inc()
 
     def exposition(self) -> bytes:
         """All workers' numbers in the text format."""

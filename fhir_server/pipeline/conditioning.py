@@ -31,7 +31,6 @@ from fhir_server.r4.interaction import (
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.conditional import anchor_of, predicate_of
-from fhir_server.search.limits import SearchLimits
 from fhir_server.search.predicate import Predicate, all_of
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Condition
@@ -73,8 +72,7 @@ def question_of(
 ) -> Asked:
     """The criteria within what scopes and policy leave to the caller. Raises as `asked`."""
     settings = services.settings
-    limits = SearchLimits(page_size_default=settings.page_size_default, page_size_max=settings.page_size_max)
-    wanted = predicate_of(criteria, limits=limits, base_url=settings.base_url)
+    wanted = predicate_of(criteria, limits=services.search_limits, base_url=settings.base_url)
     trail.asks_for(wanted)
     types = frozenset((criteria.type,))
     allowed = restriction(caller, types, "s")

@@ -25,6 +25,7 @@ from fhir_server.pipeline.patching import run_patch
 from fhir_server.pipeline.querying import run_history, run_search
 from fhir_server.pipeline.reading import run_read, run_vread
 from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.slowness import measure_search
 from fhir_server.pipeline.trail import Trail, writes
 from fhir_server.pipeline.writing import run_write
 from fhir_server.r4.errors import FhirError, Unavailable
@@ -87,13 +88,15 @@ async def perform(
         await services.store.append(trail.failed(type(bug).__name__, services.clock()))
         raise
     finally:
+        seconds = time.perf_counter() - started
+        measure_search(trail, seconds, services)
         log.info(
             "interaction",
             request_id=contact.request_id,
             client=caller.client,
             interaction=trail.name,
             status=trail.status,
-            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            duration_ms=round(seconds * 1000, 3),
             data="patient" if trail.patients else "none",
         )
     return answer

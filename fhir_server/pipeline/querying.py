@@ -28,7 +28,7 @@ from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
 from fhir_server.search.predicate import Predicate, all_of, of_types
-from fhir_server.search.query import HistoryQuery, Query, SearchLimits, parse, parse_history
+from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
@@ -44,9 +44,9 @@ _Found = tuple[list[Version], Position | None]
 async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
     settings = services.settings
     now = services.clock()
-    query = parse(interaction, limits=_limits(services), base_url=settings.base_url)
+    query = parse(interaction, limits=services.search_limits, base_url=settings.base_url)
     # First who is asked about, so that a refusal is recorded with the patient concerned.
-    trail.asks_for(query.predicate)
+    trail.searches(query)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     after = Position.from_text(query.cursor) if query.cursor is not None else None
@@ -90,7 +90,7 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     permission: Permission = "s" if interaction.id is None else "r"
     types = frozenset((interaction.type,)) if interaction.type else all_types() - set(_AUDIT)
     allowed = restriction(caller, types, permission)
-    query = parse_history(interaction, limits=_limits(services))
+    query = parse_history(interaction, limits=services.search_limits)
     after = Position.from_text(query.cursor) if query.cursor is not None else None
 
     async def run(consented: Predicate) -> _Found:
@@ -170,7 +170,7 @@ async def _included(
             releasing=releasing,
             consented=consented,
             services=services,
-            tokens_max=_limits(services).include_tokens_max,
+            tokens_max=services.search_limits.include_tokens_max,
         )
         with stage("includes"):
             return await including.of(matches)
@@ -226,11 +226,6 @@ async def _require_known(interaction: History, caller: Caller, services: Service
 
 def _types(query: Query) -> frozenset[str] | None:
     return frozenset(query.types) or None
-
-
-def _limits(services: Services) -> SearchLimits:
-    settings = services.settings
-    return SearchLimits(page_size_default=settings.page_size_default, page_size_max=settings.page_size_max)
 
 
 def _ignored(query: Query) -> Resource | None:

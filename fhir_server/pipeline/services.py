@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from fhir_server.interactions.registered import Registered
 from fhir_server.pipeline.consents import Consents
 from fhir_server.preparing.preparing import Preparing
+from fhir_server.search.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.tokens import Tokens
 from fhir_server.store.store import Store
+
+
+class Measures(Protocol):
+    """Where numbers about what was done are kept."""
+
+    def searched(self, type: str, seconds: float, *, slow: bool) -> None:
+        """A search of this type, `*` for several, took so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +39,14 @@ class Services:
     new_id: Callable[[], str]
     started: datetime
     registered: Registered
+    measures: Measures
+
+    @property
+    def search_limits(self) -> SearchLimits:
+        """How much one search may ask for."""
+        settings = self.settings
+        return SearchLimits(
+            page_size_default=settings.page_size_default,
+            page_size_max=settings.page_size_max,
+            values_max=settings.search_values_max,
+        )

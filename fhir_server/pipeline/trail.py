@@ -32,6 +32,7 @@ from fhir_server.r4.interaction import (
 )
 from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import And, AnyToken, OfPatients, Or, Predicate
+from fhir_server.search.query import Query
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller, Contact
 
@@ -63,6 +64,12 @@ class Trail:
         self._patients: dict[str, None] = dict.fromkeys(_patients_addressed(interaction))
         self.status = 0
         self._shows = True
+        self.search: Query | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The request that it is part of."""
+        return self._contact.request_id
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -93,6 +100,11 @@ class Trail:
     def means(self, *keys: Key) -> None:
         """These are what a conditional interaction has come to."""
         self._targets = tuple(Target(str(key)) for key in keys[:TARGETS_MAX])
+
+    def searches(self, query: Query) -> None:
+        """The search, understood; the patients that it names are concerned even when nothing is found."""
+        self.search = query
+        self.asks_for(query.predicate)
 
     def asks_for(self, predicate: Predicate) -> None:
         """The patients that a query names are concerned even when nothing is found."""
