@@ -136,6 +136,9 @@ def _present(parameter: Parameter) -> Predicate:
 
 
 def _ids(modifier: str, values: Sequence[str]) -> Predicate:
+    """A resource always has an id."""
+    if modifier == "missing":
+        return Nothing() if _is_true("_id", values) else Everything()
     ids = frozenset(unescaped(value) for value in values)
     if not all(is_id(id) for id in ids):
         raise Invalid("A value of `_id` is not the id of a resource")
@@ -145,7 +148,7 @@ def _ids(modifier: str, values: Sequence[str]) -> Predicate:
         case "not":
             return none_of(WithId(ids))
         case _:
-            raise refuse_modifier("_id", modifier, "not")
+            raise refuse_modifier("_id", modifier, "not", "missing")
 
 
 def _last_updated(code: str, modifier: str, values: Sequence[str], site: Site) -> Predicate:

@@ -111,3 +111,14 @@ def test_a_number_is_found() -> None:
     assert found("probability", "gt0.7", risk)
     assert not found("probability", "0.5", risk)
     assert found("probability:missing", "false", risk)
+
+
+def test_a_range_where_a_number_is_searched_is_all_from_its_low_to_its_high() -> None:
+    risk = (
+        '{"resourceType":"RiskAssessment","status":"final","subject":{"reference":"Patient/1"},'
+        '"prediction":[{"probabilityRange":{"low":{"value":5.6},"high":{"value":6.4}}}]}'
+    )
+    for asked in ("6", "gt6", "lt6", "ge6.4", "le5.6", "sa5", "eb7", "ap6"):
+        assert found("probability", asked, risk), asked
+    for asked in ("6.0", "5", "gt6.4", "lt5.6", "sa6", "eb6", "ne6"):
+        assert not found("probability", asked, risk), asked

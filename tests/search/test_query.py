@@ -173,6 +173,8 @@ from tests.search.versions import query
         ),
         ("Patient", "_lastUpdated:missing", "false", of_types(frozenset({"Patient"}))),
         ("Patient", "_lastUpdated:missing", "true", Nothing()),
+        ("Patient", "_id:missing", "false", of_types(frozenset({"Patient"}))),
+        ("Patient", "_id:missing", "true", Nothing()),
     ],
 )
 def test_a_criterion_is_a_predicate(type: str, name: str, value: str, expected: Predicate) -> None:

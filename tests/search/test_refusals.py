@@ -44,7 +44,7 @@ from tests.search.versions import query
         ("Patient", "name:not", "a", Invalid),
         ("Patient", "birthdate:exact", "1970", Invalid),
         ("Patient", "_lastUpdated:exact", "1970", Invalid),
-        ("Patient", "_id:missing", "true", Invalid),
+        ("Patient", "_id:missing", "yes", Invalid),
         ("Observation", "subject:Nonsense", "1", Invalid),
         ("Observation", "subject:Practitioner", "1", Invalid),
         ("Observation", "subject:Patient", "Group/1", Invalid),

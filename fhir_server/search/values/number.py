@@ -5,8 +5,8 @@ number: a value against what the digits of the search value mean.
 [99.995, 100.005), and `1e2` [95, 105), as the specification has it. That is for `eq` and `ne`; other
 prefixes compare with exactly the value that is written. `ap` widens it by a tenth.
 
-What is stored is exact: decimals of up to 34 digits (what the database's decimals hold); of longer ones the
-range between the two nearest.
+A Range is all from its low to its high. What is stored is exact: decimals of up to 34 digits (what the
+database's decimals hold); of longer ones the range between the two nearest.
 
 https://hl7.org/fhir/R4/search.html#number, https://hl7.org/fhir/R4/search.html#prefix
 """
@@ -52,9 +52,9 @@ class Comparison(NamedTuple):
 
 
 def ranges(nodes: Collection, _site: Site) -> list[tuple[Decimal, Decimal, tuple[str, ...]]]:
-    """The values of numbers; what is no number has none."""
-    found = [decimal_of(value) for _, value, _ in nodes]
-    return [(*stored(value), ()) for value in found if value is not None]
+    """The values of numbers, of a Range from its low to its high; what is no number has none."""
+    found = [_extent(value) for _, value, _ in nodes]
+    return [(*extent, ()) for extent in found if extent is not None]
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
@@ -123,6 +123,23 @@ def decimal_of(value: Any) -> Decimal | None:
 def stored(value: Decimal) -> tuple[Decimal, Decimal]:
     """`value` as a range that the database can hold: twice the same, unless it has too many digits."""
     return _DOWN.plus(value), _UP.plus(value)
+
+
+def between(low: Decimal | None, high: Decimal | None) -> tuple[Decimal, Decimal] | None:
+    """A range that may have but one end; None when it has none."""
+    if low is None and high is None:
+        return None
+    start = LEAST if low is None else stored(low)[0]
+    end = GREATEST if high is None else stored(high)[1]
+    return min(start, end), max(start, end)
+
+
+def _extent(value: Any) -> tuple[Decimal, Decimal] | None:
+    if isinstance(value, dict):
+        low, high = value.get("low", {}), value.get("high", {})
+        return between(decimal_of(low.get("value")), decimal_of(high.get("value")))
+    exact = decimal_of(value)
+    return None if exact is None else stored(exact)
 
 
 def _below(value: Decimal) -> Decimal:

@@ -27,6 +27,7 @@ from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.number import (
     GREATEST,
     LEAST,
+    between,
     comparison,
     decimal_of,
     in_range,
@@ -91,14 +92,11 @@ def _with_units(value: Mapping[str, Any], units: tuple[str, ...]) -> Extent | No
 
 
 def _between(low: Mapping[str, Any], high: Mapping[str, Any]) -> Extent | None:
-    least, most = decimal_of(low.get("value")), decimal_of(high.get("value"))
-    if least is None and most is None:
+    extent = between(decimal_of(low.get("value")), decimal_of(high.get("value")))
+    if extent is None:
         return None
     said = low or high
-    units = _units(said.get("system"), said.get("code"), said.get("unit"))
-    start = LEAST if least is None else stored(least)[0]
-    end = GREATEST if most is None else stored(most)[1]
-    return min(start, end), max(start, end), units
+    return *extent, _units(said.get("system"), said.get("code"), said.get("unit"))
 
 
 def _units(system: object, code: object, unit: object) -> tuple[str, ...]:

@@ -105,6 +105,6 @@ def _types(parameter: Parameter, type: str | None, id: str) -> tuple[str, ...]:
         if not parameter.reaches:
             raise Invalid(f"`{parameter.code}` may refer to anything: write `Type/id`")
         return parameter.reaches
-    if type not in parameter.targets:
+    if parameter.targets and type not in parameter.targets:
         raise Invalid(f"`{parameter.code}` never refers to a {type}")
     return (type,)

@@ -1,0 +1,132 @@
+"""
+One case for each element and type that a search parameter selects: what is stored, what is asked,
+and what must be found.
+
+Three resources belong to a case: one with the value, a twin with another value, and one of the type
+that says no more than it must (`bare`, the same for all cases of the type). Which of them have the
+value is what fhirpathpy says of them (oracle.py).
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from fhir_server.r4.definitions import SearchParameter, definitions
+from tests.conformance.every_parameter.joined import Part, pairs_of_parts, stored
+from tests.conformance.every_parameter.oracle import plainly, selected
+from tests.conformance.every_parameter.paths import Selection, selections
+from tests.conformance.every_parameter.resources import with_value, without
+from tests.conformance.every_parameter.values import NOT_SEARCHED, pair, searches
+
+NOT_WRITTEN: Final = frozenset(("AuditEvent",))
+"""Nobody may create one: test_audit_parameters.py asks for those that the server wrote."""
+
+GIVEN_BY_THE_SERVER: Final = frozenset(("_lastUpdated",))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search, as it stands in a URL, and the ids that it must find."""
+
+    query: str
+    expected: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    parameter: SearchParameter
+    type: str
+    about: str
+    resources: tuple[dict[str, Any], ...]
+    questions: tuple[Question, ...]
+
+
+def parameters() -> Iterator[tuple[str, SearchParameter]]:
+    """Each search parameter of R4 that has an expression, in each type that one can write."""
+    for type in sorted(definitions().resource_types - NOT_WRITTEN):
+        for _, parameter in sorted(definitions().search_parameters[type].items()):
+            if parameter.expression is not None and parameter.code not in GIVEN_BY_THE_SERVER:
+                yield type, parameter
+
+
+def cases() -> list[Case]:
+    """All of them."""
+    numbers = itertools.count(1)
+    found = []
+    for type, parameter in parameters():
+        if parameter.type == "composite":
+            both = pairs_of_parts(type, parameter)
+            found += [_composite(type, parameter, parts, next(numbers)) for parts in both]
+        else:
+            found += [_case(type, parameter, one, next(numbers)) for one in selections(type, parameter)]
+    return found
+
+
+def bare(type: str) -> dict[str, Any]:
+    return without(type, f"bare-{type}")
+
+
+def _case(type: str, parameter: SearchParameter, one: Selection, n: int) -> Case:
+    first, second = pair(one, n)
+    resources = [bare(type), with_value(one, first, f"has-{n}")]
+    if second is not None:
+        resources.append(with_value(one, second, f"twin-{n}"))
+    found = {resource["id"]: selected(type, parameter.expression or "", resource) for resource in resources}
+    wanted = True if parameter.code == "deceased" else plainly(_placed(one, first))
+    having = frozenset(id for id, values in found.items() if wanted in values)
+    assert having >= {resources[1]["id"]}, (
+        f"{parameter.url}, {one}: fhirpathpy does not select what was put there"
+    )
+    assert resources[-1]["id"] not in having or second is None, (
+        f"{parameter.url}, {one}: the twin has the value"
+    )
+    others = frozenset(id for id, values in found.items() if values and id not in having)
+    told = having | {id for id, values in found.items() if not values} | ({f"twin-{n}"} & others)
+    questions = [
+        *_missing(type, parameter.code, found),
+        *(
+            _question(type, f"{parameter.code}{modifier}", text, having, told)
+            for modifier, text in _asked(parameter, one, first)
+        ),
+    ]
+    return Case(parameter, type, str(one), tuple(resources[1:]), tuple(questions))
+
+
+def _composite(type: str, parameter: SearchParameter, parts: tuple[Part, Part], n: int) -> Case:
+    wanted, resource, twin = stored(parts, n)
+    assert wanted.are_in(resource), f"{parameter.url}: fhirpathpy does not find both parts in one element"
+    assert not wanted.are_in(twin), f"{parameter.url}: the twin has both parts in one element"
+    having, told = frozenset((resource["id"],)), {resource["id"], twin["id"]}
+    questions = [
+        _question(type, f"{parameter.code}:missing", "false", frozenset(told), told),
+        _question(type, f"{parameter.code}:missing", "true", frozenset(), told),
+        *(_question(type, parameter.code, text, having, told) for text in wanted.searches),
+    ]
+    about = f"{parts[0].one} and {parts[1].one}"
+    return Case(parameter, type, about, (resource, twin), tuple(questions))
+
+
+def _asked(parameter: SearchParameter, one: Selection, value: Any) -> list[tuple[str, str]]:
+    if (parameter.type, one.kind) in NOT_SEARCHED:
+        return []
+    return searches(parameter.type, one, value)
+
+
+def _placed(one: Selection, value: Any) -> Any:
+    return {**one.last.beside, **value} if isinstance(value, dict) else value
+
+
+def _question(type: str, name: str, text: str, expected: frozenset[str], among: Iterable[str]) -> Question:
+    return Question(f"{type}?{name}={quote(text, safe='')}&_id={','.join(sorted(among))}", expected)
+
+
+def _missing(type: str, code: str, found: dict[str, list[Any]]) -> Iterator[Question]:
+    there = frozenset(id for id, values in found.items() if values)
+    yield _question(type, f"{code}:missing", "false", there, found.keys())
+    yield _question(type, f"{code}:missing", "true", frozenset(found) - there, found.keys())
