@@ -31,12 +31,14 @@ from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
 from fhir_server.interactions.submission import Rules
 from fhir_server.pipeline.consents import Consents
+from fhir_server.pipeline.links import SEALED_FOR
 from fhir_server.pipeline.services import Measures, Services
 from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
+from fhir_server.smart.seals import Seals
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Tokens
 from fhir_server.store.limits import StoreLimits
@@ -166,8 +168,19 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
     consents = Consents(table, store)
+    seals = Seals(keys, SEALED_FOR)
     services = Services(
-        settings, store, tokens, consents, preparing, utc_now, new_id, now, registered(settings), measures
+        settings,
+        store,
+        tokens,
+        seals,
+        consents,
+        preparing,
+        utc_now,
+        new_id,
+        now,
+        registered(settings),
+        measures,
     )
     await services.consents.current()
     return services

@@ -29,17 +29,22 @@ from fhir_server.search.version import Version, instant
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a page was found: the address with what was really used, and the cursor of the next."""
+    """Where a page was found: the address with what was really used, and the cursors of those around it."""
 
     address: str
     used: Parameters
-    next_cursor: str | None = None
+    next: str | None = None
+    previous: str | None = None
 
     def entries(self) -> list[dict[str, str]]:
+        """`self`, then the others, where there are others; the last page is only known once it is reached."""
         links = [{"relation": "self", "url": url(self.address, self.used)}]
-        if self.next_cursor is not None:
-            onward = (*self.used, ("_cursor", self.next_cursor))
-            links.append({"relation": "next", "url": url(self.address, onward)})
+        if self.next is not None or self.previous is not None:
+            links.append({"relation": "first", "url": url(self.address, self.used)})
+        for relation, cursor in (("previous", self.previous), ("next", self.next)):
+            if cursor is not None:
+                elsewhere = (*self.used, ("_cursor", cursor))
+                links.append({"relation": relation, "url": url(self.address, elsewhere)})
         return links
 
 

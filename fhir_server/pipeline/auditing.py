@@ -9,7 +9,9 @@ https://hl7.org/fhir/R4/auditevent.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from audit.chain import Link, record_of
@@ -21,16 +23,13 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.version import Version
+from fhir_server.store.pages import Page, page_of
 from fhir_server.store.positions import Position
 from fhir_server.store.shards import link_id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LINKS_AT_ONCE = 200
 TOTAL_MAX = 100_000
-
-
-EventPage = tuple[list[Version], Position | None]
-"""Some events, and where the next page begins; None when there are no more."""
 
 
 async def audit_event(id: str, services: Services) -> Version | None:
@@ -45,31 +44,66 @@ async def audit_event(id: str, services: Services) -> Version | None:
 
 async def audit_page(
     predicate: Predicate, *, newest_first: bool, after: Position | None, count: int, services: Services
-) -> EventPage:
+) -> Page:
     """
     Up to `count` events for which `predicate` is true, by time.
 
-    A page may end within a link: `as_of` of its position then counts the events of the next
-    link that were shown already.
+    A page may end within a link: `as_of` of its position then counts the events of the link before
+    the gap; None is all of them.
     """
-    shown: list[Version] = []
-    skip = (after.as_of or 0) if after is not None else 0
-    behind = after if after is not None and after.value is not None else None
+    read: list[tuple[Version, Position]] = []
+    events_read = _read(predicate, after, count + 1, services, newest_first=newest_first)
+    async with aclosing(events_read) as events:
+        async for version, gap in events:
+            if len(read) == count:
+                back = after is not None and after.back
+                return page_of(read, after, gap if back else read[-1][1] if read else None)
+            read.append((version, gap))
+    return page_of(read, after, None)
+
+
+async def _read(
+    predicate: Predicate, after: Position | None, count: int, services: Services, *, newest_first: bool
+) -> AsyncGenerator[tuple[Version, Position]]:
+    """What matches on from `after`, the way it says, each with the gap behind it."""
+    step = -1 if after is not None and after.back else 1
+    beyond = None if after is None else replace(after, as_of=None, back=False)
+    if after is not None and (after.back or after.as_of is not None):
+        link = await _link_at(after.tie, services)
+        events = _matching(link, predicate, services) if link is not None else []
+        shown = after.as_of
+        for version, gap, n in events[::step]:
+            if shown is None or (n < shown) == after.back:
+                yield version, gap
     while True:
         page = await services.store.link_page(
-            predicate, newest_first=newest_first, after=behind, count=min(count + 1, _LINKS_AT_ONCE)
+            predicate,
+            newest_first=newest_first is (step > 0),
+            after=beyond,
+            count=min(count, _LINKS_AT_ONCE),
         )
         for link in page.links:
-            for n, version in enumerate(v for v in _events(link, services) if matches(predicate, v)):
-                if n < skip:
-                    continue
-                if len(shown) == count:
-                    return shown, _within(behind, n)
-                shown.append(version)
-            skip = 0
-            behind = _position(link)
+            for version, gap, _ in _matching(link, predicate, services)[::step]:
+                yield version, gap
         if page.next is None:
-            return shown, None
+            return
+        beyond = page.next
+
+
+async def _link_at(id: str, services: Services) -> Link | None:
+    shard, _, position = id.partition(".")
+    return await services.store.link(shard, int(position)) if position.isdecimal() else None
+
+
+def _matching(link: Link, predicate: Predicate, services: Services) -> list[tuple[Version, Position, int]]:
+    """The link's events that match, each with the gap behind it and its number among all."""
+    behind = _position(link)
+    events = list(_events(link, services))
+    return [
+        (event, behind if n + 1 == len(events) else replace(behind, as_of=n + 1), n)
+        for n, event in enumerate(events)
+        if matches(predicate, event)
+    ]
 
 
 async def audit_total(predicate: Predicate, services: Services) -> int:
@@ -77,27 +111,27 @@ async def audit_total(predicate: Predicate, services: Services) -> int:
     total = 0
     after: Position | None = None
     while True:
-        versions, onward = await audit_page(
+        page = await audit_page(
             predicate, newest_first=False, after=after, count=_LINKS_AT_ONCE, services=services
         )
-        total += len(versions)
+        total += len(page.versions)
         if total > TOTAL_MAX:
             raise TooCostly(
                 f"More than {TOTAL_MAX} AuditEvents match; ask for a shorter time, or without _total"
             )
-        if onward is None:
+        if page.next is None:
             return total
-        after = onward
+        after = page.next
 
 
 async def audit_history(
     id: str | None, predicate: Predicate, *, after: Position | None, count: int, services: Services
-) -> EventPage:
+) -> Page:
     """An event never changes, so its history is the event; that of the type is the log, newest first."""
     if id is None:
         return await audit_page(predicate, newest_first=True, after=after, count=count, services=services)
     version = await audit_event(id, services)
-    return [version] if version is not None and matches(predicate, version) else [], None
+    return Page((version,) if version is not None and matches(predicate, version) else (), None)
 
 
 def _events(link: Link, services: Services) -> Iterator[Version]:
@@ -112,7 +146,3 @@ def _events(link: Link, services: Services) -> Iterator[Version]:
 def _position(link: Link) -> Position:
     time = record_of(link.payload).time
     return Position((time - _EPOCH) // timedelta(milliseconds=1), link_id(link.shard, link.position))
-
-
-def _within(behind: Position | None, shown: int) -> Position:
-    return Position(behind.value if behind else None, behind.tie if behind else "", shown)

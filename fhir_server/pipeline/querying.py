@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/search.html, https://hl7.org/fhir/R4/http.html#history
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fhir_server.interactions.access import not_known
@@ -19,6 +20,7 @@ from fhir_server.interactions.shaping import shaped_version
 from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
 from fhir_server.pipeline.including import Including
+from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
@@ -33,12 +35,12 @@ from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.explaining import stage
+from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position
 
 _AUDIT = ("AuditEvent",)
 _SHAPED_AT_ONCE = 16
 """Cutting a resource takes up to a tenth of a millisecond: others get a turn after these."""
-_Found = tuple[list[Version], Position | None]
 
 
 async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
@@ -49,23 +51,24 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     trail.searches(query)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
-    after = Position.from_text(query.cursor) if query.cursor is not None else None
+    cursors = Cursors(services.seals, caller, interaction.address, query.used)
+    after = cursors.position(query.cursor)
     releasing = Releasing(caller, services, now)
     # Tokens are many: they come along only for what is decided by them.
     followed = any(not include.reverse for include in query.includes)
     tokens = followed or releasing.needs_tokens(query.types)
 
-    async def run(consented: Predicate) -> tuple[_Found, int | None]:
+    async def run(consented: Predicate) -> tuple[Page, int | None]:
         predicate = all_of(query.predicate, allowed, consented)
         found = await _page(query, predicate, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
 
-    (versions, onward), total = await services.consents.governed(caller, now, run)
-    matches = releasing.released(versions)
+    page, total = await services.consents.governed(caller, now, run)
+    matches = releasing.released(page.versions)
     includes = await _included(query, matches, caller, releasing, services)
     trail.shows([*matches, *includes])
     address = f"{settings.base_url}/{interaction.address}".rstrip("/")
-    links = Links(address, query.used, onward.to_text() if onward is not None else None)
+    links = Links(address, query.used, cursors.of(page.next), cursors.of(page.previous))
     matches = await _shaped(matches, query.shape)
     includes = await _shaped(includes, query.shape.of_included)
     return searchset(settings.base_url, links, matches, includes, _ignored(query), total, now)
@@ -91,21 +94,24 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     types = frozenset((interaction.type,)) if interaction.type else all_types() - set(_AUDIT)
     allowed = restriction(caller, types, permission)
     query = parse_history(interaction, limits=services.search_limits)
-    after = Position.from_text(query.cursor) if query.cursor is not None else None
+    steps = [interaction.type, interaction.id, "_history"]
+    address = "/".join(step for step in steps if step is not None)
+    cursors = Cursors(services.seals, caller, address, query.used)
+    after = cursors.position(query.cursor)
 
-    async def run(consented: Predicate) -> _Found:
+    async def run(consented: Predicate) -> Page:
         predicate = all_of(of_types(types), allowed, consented)
         return await _history_page(interaction, query, predicate, after, services)
 
-    versions, onward = await services.consents.governed(caller, now, run)
+    page = await services.consents.governed(caller, now, run)
     releasing = Releasing(caller, services, now)
-    shown = releasing.released(await _still_seen(versions, releasing, services), tombstones=True)
+    shown = releasing.released(await _still_seen(page.versions, releasing, services), tombstones=True)
     trail.shows(shown)
     if interaction.id is not None and not shown and after is None:
         await _require_known(interaction, caller, services, trail)
-    steps = [settings.base_url, interaction.type, interaction.id, "_history"]
-    address = "/".join(step for step in steps if step is not None)
-    links = Links(address, query.used, onward.to_text() if onward is not None else None)
+    links = Links(
+        f"{settings.base_url}/{address}", query.used, cursors.of(page.next), cursors.of(page.previous)
+    )
     shown = await _shaped(shown, query.shape)
     return history_bundle(settings.base_url, links, shown, None, now)
 
@@ -124,16 +130,16 @@ async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:
 
 async def _page(
     query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
-) -> _Found:
+) -> Page:
     if query.count == 0:
-        return [], None
+        return Page((), None)
     with stage("page"):
         return await _page_of(query, predicate, after, services, tokens=tokens)
 
 
 async def _page_of(
     query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
-) -> _Found:
+) -> Page:
     if query.types == _AUDIT:
         return await audit_page(
             predicate,
@@ -142,10 +148,9 @@ async def _page_of(
             count=query.count,
             services=services,
         )
-    page = await services.store.page(
+    return await services.store.page(
         predicate, types=_types(query), order=query.order, after=after, count=query.count, tokens=tokens
     )
-    return list(page.versions), page.next
 
 
 async def _total(query: Query, predicate: Predicate, services: Services) -> int | None:
@@ -184,12 +189,12 @@ async def _history_page(
     predicate: Predicate,
     after: Position | None,
     services: Services,
-) -> _Found:
+) -> Page:
     if interaction.type == "AuditEvent":
         return await audit_history(
             interaction.id, predicate, after=after, count=query.count, services=services
         )
-    page = await services.store.history(
+    return await services.store.history(
         predicate,
         type=interaction.type,
         id=interaction.id,
@@ -198,10 +203,9 @@ async def _history_page(
         after=after,
         count=query.count,
     )
-    return list(page.versions), page.next
 
 
-async def _still_seen(versions: list[Version], releasing: Releasing, services: Services) -> list[Version]:
+async def _still_seen(versions: Sequence[Version], releasing: Releasing, services: Services) -> list[Version]:
     """
     Those whose present state the caller sees, too.
 

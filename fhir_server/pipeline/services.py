@@ -12,6 +12,7 @@ from fhir_server.pipeline.consents import Consents
 from fhir_server.preparing.preparing import Preparing
 from fhir_server.search.limits import SearchLimits
 from fhir_server.settings import Settings
+from fhir_server.smart.seals import Seals
 from fhir_server.smart.tokens import Tokens
 from fhir_server.store.store import Store
 
@@ -27,12 +28,14 @@ class Measures(Protocol):
 class Services:
     """
     `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess;
-    `started` is when this process began to serve, `registered` what it serves.
+    `seals` close what links carry; `started` is when this process began to serve, `registered` what
+    it serves.
     """
 
     settings: Settings
     store: Store
     tokens: Tokens
+    seals: Seals
     consents: Consents
     preparing: Preparing
     clock: Callable[[], datetime]

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey
@@ -52,6 +54,11 @@ class SigningKeys:
         """The key of that id, None when it is not ours."""
         return self._keys.get(kid)
 
+    def derived(self, purpose: str, *, bytes_count: int) -> list[bytes]:
+        """A secret of each key for something else than tokens: the current one first."""
+        keys = [self.current, *(key for kid, key in self._keys.items() if kid != self.current_id)]
+        return [_derived(key, purpose, bytes_count) for key in keys]
+
 
 async def load_or_create(state: State, secret: bytes, now: datetime) -> SigningKeys:
     """
@@ -65,6 +72,12 @@ async def load_or_create(state: State, secret: bytes, now: datetime) -> SigningK
         wrapped = _wrap({"current": key.kid, "keys": [key.as_dict(private=True)]}, secret)
         document = await state.insert(*_DOCUMENT, {"wrapped": wrapped, "made": now})
     return _unwrap(document["wrapped"], secret)
+
+
+def _derived(key: ECKey, purpose: str, bytes_count: int) -> bytes:
+    """https://www.rfc-editor.org/rfc/rfc5869"""
+    number = key.as_dict(private=True)["d"]
+    return HKDF(SHA256(), bytes_count, None, purpose.encode()).derive(str(number).encode())
 
 
 def _wrap(keys: Mapping[str, Any], secret: bytes) -> str:

@@ -11,7 +11,6 @@ https://hl7.org/fhir/R4/http.html#history
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
@@ -23,7 +22,7 @@ from fhir_server.store.documents import Document, milliseconds, version
 from fhir_server.store.faults import costly
 from fhir_server.store.filters import between, to_history_filter
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.pages import Page, beginning, fetched
+from fhir_server.store.pages import Page, beginning, fetched, page_of
 from fhir_server.store.positions import Position, keyset
 from fhir_server.store.resolving import resolving
 
@@ -69,29 +68,35 @@ class History:
         with costly():
             async with resolving(self._database, predicate, types, self._limits) as (asked, session):
                 conditions.append(to_history_filter(asked))
-                some = await self._found(self._resources, [current, *conditions], count + 1, session)
-                older = await self._found(
-                    self._history, [superseded, *conditions, *ended], count + 1, session
+                direction = 1 if after is not None and after.back else -1
+                some = await self._found(
+                    self._resources, [current, *conditions], count + 1, direction, session
                 )
-                together, cut = _together(some, older)
-                shown = beginning(together[:count], self._limits.page_bytes_max)
+                older = await self._found(
+                    self._history, [superseded, *conditions, *ended], count + 1, direction, session
+                )
+                together, cut = _together(some, older, direction=direction)
+                # Of what is cut off the last one is left to the page beyond, which is known by it.
+                most = min(count, len(together) - 1 if cut else count)
+                shown = beginning(together[:most], self._limits.page_bytes_max)
                 await put_back(self._bodies, shown, session)
-        more = shown and (cut or len(together) > len(shown))
-        return Page(
-            tuple([version(fields) for fields in shown]),
-            Position(int(shown[-1]["t"]), shown[-1]["seq"]) if more else None,
-        )
+        read = [(version(fields), _position(fields)) for fields in shown]
+        onward = None
+        if shown and len(together) > len(shown):
+            onward = _position(together[len(shown) if direction > 0 else len(shown) - 1])
+        return page_of(read, after, onward)
 
     async def _found(
         self,
         collection: Collection,
         where: list[Document],
         wanted: int,
+        direction: int,
         session: AsyncClientSession | None,
     ) -> _Found:
         cursor = collection.find(
             {"$and": where},
-            sort=_NEWEST_FIRST,
+            sort=[("t", direction), ("seq", direction)],
             limit=wanted,
             batch_size=wanted,
             max_time_ms=self._limits.search_milliseconds_max,
@@ -111,13 +116,15 @@ def _scopes(type: str | None, id: str | None) -> tuple[Document, Document]:
     return {}, {}
 
 
-def _together(*parts: _Found) -> tuple[list[Document], bool]:
-    """Both, newest first, each version once; only as far as both were read."""
+def _together(*parts: _Found, direction: int) -> tuple[list[Document], bool]:
+    """Both, newest first or last, each version once; only as far as both were read."""
     versions = {(fields["seq"], fields["n"]): fields for found, _ in parts for fields in found}
-    together = sorted(versions.values(), key=_time, reverse=True)
+    together = sorted(versions.values(), key=_time, reverse=direction < 0)
     ends = [_time(found[-1]) for found, cut in parts if cut]
-    if ends:
+    if ends and direction < 0:
         together = [fields for fields in together if _time(fields) >= max(ends)]
+    elif ends:
+        together = [fields for fields in together if _time(fields) <= min(ends)]
     return together, bool(ends)
 
 
@@ -125,5 +132,9 @@ def _time(fields: Document) -> tuple[int, str]:
     return fields["t"], fields["seq"]
 
 
+def _position(fields: Document) -> Position:
+    """Behind this version."""
+    return Position(int(fields["t"]), fields["seq"])
+
+
 _Found = tuple[list[Document], bool]
-_NEWEST_FIRST: Final = [("t", -1), ("seq", -1)]

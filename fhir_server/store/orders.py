@@ -13,7 +13,7 @@ from typing import Any
 
 from fhir_server.search.results import SortKey
 from fhir_server.store.documents import Document
-from fhir_server.store.positions import Position, keyset
+from fhir_server.store.positions import Position, behind, keyset
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +35,41 @@ class IndexedOrder:
             return [("seq", self.direction)]
         return [(self.field, self.direction), ("seq", self.tie_direction)]
 
+    @property
+    def backwards(self) -> IndexedOrder:
+        """The same order, read from its end."""
+        return IndexedOrder(self.field, -self.direction, -self.tie_direction, self.changes)
+
     def parts(self, after: Position | None) -> list[Document]:
-        """Filters whose results, one after the other, are what comes behind `after` (None: all)."""
-        if self.field == "seq":
-            return [{}] if after is None else [{"seq": {"$gt": after.tie}}]
-        if after is not None and after.value is None:
-            return [{self.field: None, "seq": {self._tie_beyond: after.tie}}]
+        """Filters whose results, one after the other as they are read, are the page from `after`."""
         if after is not None:
-            behind = keyset(self.field, "seq", after, self.direction, self.tie_direction)
-            return [behind, {self.field: None}] if self.field == "d" else [behind]
+            return self._parts_from(after)
         if self.field == "d" and self.direction > 0:
             # MongoDB sorts what is missing first.
             return [{"d": {"$ne": None}}, {"d": None}]
         return [{}]
 
-    def precedes(self, fields: Mapping[str, Any]) -> tuple[int, int, Any]:
+    def _parts_from(self, after: Position) -> list[Document]:
+        tie_direction = -self.tie_direction if after.back else self.tie_direction
+        if self.field == "seq":
+            return [{"seq": behind(after, tie_direction)}]
+        if after.value is None:
+            missing = {self.field: None, "seq": behind(after, tie_direction)}
+            return [missing, {self.field: {"$ne": None}}] if after.back else [missing]
+        present = keyset(self.field, "seq", after, self.direction, self.tie_direction)
+        return [present, {self.field: None}] if self.field == "d" and not after.back else [present]
+
+    def precedes(self, fields: Mapping[str, Any]) -> tuple[int, Any]:
         """A key for sorting documents of one part in Python as the index does."""
         value = fields.get(self.field) if self.field != "seq" else None
         sequence = tuple(map(ord, fields["seq"]))
         tie = sequence if self.tie_direction > 0 else tuple(-code for code in sequence)
-        return (value is None, (value or 0) * self.direction, tie)
+        return ((value or 0) * self.direction, tie)
 
     def position(self, fields: Mapping[str, Any], as_of: int | None) -> Position:
         """Behind this document."""
         value = None if self.field == "seq" else fields.get(self.field)
         return Position(None if value is None else int(value), fields["seq"], as_of)
-
-    @property
-    def _tie_beyond(self) -> str:
-        return "$gt" if self.tie_direction > 0 else "$lt"
 
 
 def indexed_order(order: Sequence[SortKey]) -> IndexedOrder | None:

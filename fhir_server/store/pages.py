@@ -20,23 +20,53 @@ FETCHED_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some versions, and where the next page begins; None when there is none."""
+    """
+    Some versions, and where the pages around them are; None when there is none.
+
+    `gaps` are the positions behind each version.
+    """
 
     versions: tuple[Version, ...]
     next: Position | None
+    previous: Position | None = None
+    gaps: tuple[Position, ...] = ()
+
+
+def page_of(
+    read: Sequence[tuple[Version, Position]], after: Position | None, onward: Position | None
+) -> Page:
+    """
+    The page from `after` with what was `read`, in that order, each with the gap behind it.
+
+    `onward` is the gap at which the reading ended, None when nothing was left.
+    """
+    if after is None or not after.back:
+        previous = after.turned if after is not None else None
+        return Page(tuple([one for one, _ in read]), onward, previous, tuple([gap for _, gap in read]))
+    listed = read[::-1]
+    return Page(
+        tuple([one for one, _ in listed]),
+        after.turned,
+        onward.turned if onward is not None else None,
+        tuple([gap for _, gap in listed]),
+    )
 
 
 async def fetched(cursor: AsyncCursor[Document], bytes_max: int) -> tuple[list[Document], bool]:
-    """What the cursor finds; with True, when it weighs too much, the beginning of it (never nothing)."""
+    """
+    What the cursor finds; with True, when it weighs too much, the beginning of it.
+
+    That ends with the document that is too much, behind one at least that is not.
+    """
     found: list[Document] = []
     weight = 0
     async with cursor:
         while some := await cursor.to_list(FETCHED_AT_ONCE):
             for fields in some:
                 weight += weight_of(fields)
-                if found and weight > bytes_max:
-                    return found, True
                 found.append(fields)
+                if len(found) > 1 and weight > bytes_max:
+                    return found, True
     return found, False
 
 

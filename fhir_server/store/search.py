@@ -34,7 +34,7 @@ from fhir_server.store.filters import any_of, to_filter, to_superseded_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
 from fhir_server.store.orders import IndexedOrder, indexed_order
-from fhir_server.store.pages import Page, beginning, fetched
+from fhir_server.store.pages import Page, beginning, fetched, page_of
 from fhir_server.store.positions import Position
 from fhir_server.store.resolving import resolving
 from fhir_server.store.sorting import Row, in_order, row
@@ -121,21 +121,25 @@ class Search:
     ) -> Page:
         found: list[Document] = []
         cut = False
+        reading = order.backwards if after is not None and after.back else order
         for part in order.parts(after):
             wanted = count + 1 - len(found)
             if after is None or as_of is None:
-                some, cut = await self._current(question, [part], order, wanted, projection)
+                some, cut = await self._current(question, [part], reading, wanted, projection)
             else:
-                some, cut = await self._as_of(question, part, order, as_of, wanted, projection)
+                some, cut = await self._as_of(question, part, reading, as_of, wanted, projection)
             found += some
             if cut or len(found) > count:
                 break
-        present = await self._present(question, found[:count], projection)
+        # Of what is cut off the last one is left to the page beyond, which is known by it.
+        most = min(count, len(found) - 1 if cut else count)
+        present = await self._present(question, found[:most], projection)
         shown = beginning(present, self._limits.page_bytes_max)
+        gaps = [order.position(fields, as_of) for fields in found]
         onward = None
-        if shown and (cut or len(found) > len(shown)):
-            onward = order.position(found[len(shown) - 1], as_of)
-        return Page(await self._versions(shown, question, projection), onward)
+        if len(found) > len(shown):
+            onward = gaps[len(shown) if reading is not order else len(shown) - 1] if shown else None
+        return page_of(await self._read(shown, gaps, question, projection), after, onward)
 
     async def _current(
         self,
@@ -194,12 +198,18 @@ class Search:
         now = await self._matching(question, old, projection) if old else {}
         return [fields if "n" in fields else now.get(key_of(fields)) for fields in found]
 
-    async def _versions(
-        self, shown: Sequence[Document | None], question: _Question, projection: Document | None
-    ) -> tuple[Version, ...]:
-        found = [fields for fields in shown if fields is not None]
-        await put_back(self._bodies, found, question.session, tokens=projection is None)
-        return tuple(map(version, found))
+    async def _read(
+        self,
+        shown: Sequence[Document | None],
+        gaps: Sequence[Position],
+        question: _Question,
+        projection: Document | None,
+    ) -> list[tuple[Version, Position]]:
+        found = [(fields, gap) for fields, gap in zip(shown, gaps, strict=False) if fields is not None]
+        await put_back(
+            self._bodies, [fields for fields, _ in found], question.session, tokens=projection is None
+        )
+        return [(version(fields), gap) for fields, gap in found]
 
     async def _sorted_page(
         self,
@@ -212,20 +222,22 @@ class Search:
     ) -> Page:
         rows = await self._rows(question, order, as_of if after is not None else None)
         start = _behind(rows, after)
-        end = min(start + count, len(rows))
+        back = after is not None and after.back
+        places = range(start, len(rows))[:count] if not back else range(start)[::-1][:count]
         shown: list[Document | None] = []
-        for first in range(start, end, _CHUNK):
-            keys = [row.key for row in rows[first : min(first + _CHUNK, end)]]
+        for first in range(0, len(places), _CHUNK):
+            keys = [rows[place].key for place in places[first : first + _CHUNK]]
             now = await self._matching(question, keys, projection)
             wanted = len(shown) + len(keys)
             shown = beginning([*shown, *map(now.get, keys)], self._limits.page_bytes_max)
             if len(shown) < wanted:
                 break
+        gaps = [Position(place + 1, rows[place].sequence, as_of) for place in places]
         onward = None
-        if shown and start + len(shown) < len(rows):
-            last = start + len(shown)
-            onward = Position(last, rows[last - 1].sequence, as_of)
-        return Page(await self._versions(shown, question, projection), onward)
+        end = start - len(shown) if back else start + len(shown)
+        if shown and 0 < end < len(rows):
+            onward = Position(end, rows[end - 1].sequence, as_of)
+        return page_of(await self._read(shown, gaps, question, projection), after, onward)
 
     async def _rows(self, question: _Question, order: Sequence[SortKey], as_of: int | None) -> list[Row]:
         """Everything that matches, sorted; with `as_of`, what matched then. Raises TooCostly."""
@@ -276,7 +288,7 @@ def _behind(rows: Sequence[Row], after: Position | None) -> int:
     for index, found in enumerate(rows):
         if found.sequence == after.tie:
             return index + 1
-    return max(0, after.value or 0)
+    return min(max(0, after.value or 0), len(rows))
 
 
 _CHUNK: Final = 100

@@ -25,6 +25,7 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.version import Version
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position
 from fhir_server.store.store import Store
 from tests.store.conftest import OpenStore
@@ -181,6 +182,36 @@ async def test_a_page_of_history_ends_early_rather_than_weigh_too_much(
             break
         after = page.next
     assert len(found) == len({(v.key, v.number) for v in found}) == 12
+    back = list(page.versions)
+    while page.previous is not None:
+        page = await store.history(
+            Everything(), type=None, id=None, since=None, at=None, after=page.previous, count=10
+        )
+        back = [*page.versions, *back]
+    assert back == found
+
+
+async def test_turned_back_the_pages_are_those_that_came(store: Store, clock: Clock) -> None:
+    for n in range(30):
+        clock.advance(milliseconds=n % 2)
+        await stored(store, Key("Patient", str(n % 7)), a_change(type="Patient"))
+
+    async def page_at(after: Position | None) -> Page:
+        return await store.history(
+            Everything(), type="Patient", id=None, since=None, at=None, after=after, count=4
+        )
+
+    page = await page_at(None)
+    forward = [page.versions]
+    while page.next is not None:
+        page = await page_at(page.next)
+        forward.append(page.versions)
+    back = [page.versions]
+    while page.previous is not None:
+        page = await page_at(page.previous)
+        back.append(page.versions)
+    assert back[::-1] == forward
+    assert len(forward) == 8
 
 
 async def test_a_position_of_something_else_is_refused(store: Store) -> None:

@@ -156,6 +156,27 @@ async def test_pages_are_full_and_give_each_match_once_in_order(store: Store, lo
         assert await store.count(predicate, types=OBSERVATION) == len(expected)
 
 
+async def test_turned_back_the_pages_are_those_that_came(store: Store, loaded: list[Version]) -> None:
+    for order, predicate in product(ORDERS, PREDICATES):
+        forward = [page async for page in pages(store, predicate, order)]
+        page = forward[-1]
+        back = [page]
+        while page.previous is not None:
+            after = Position.from_text(page.previous.to_text())
+            page = await store.page(
+                predicate, types=OBSERVATION, order=order, after=after, count=7, tokens=True
+            )
+            back.append(page)
+        assert [found.versions for found in reversed(back)] == [found.versions for found in forward]
+        # And forward again from the first one, which knows the second.
+        assert page.next is None or len(forward) > 1
+        if page.next is not None:
+            again = await store.page(
+                predicate, types=OBSERVATION, order=order, after=page.next, count=7, tokens=True
+            )
+            assert again.versions == forward[1].versions
+
+
 async def test_a_search_over_all_types_finds_no_tombstone_and_nothing_of_the_stores_own(
     store: Store, loaded: list[Version]
 ) -> None:
@@ -203,6 +224,34 @@ async def test_who_turns_pages_while_others_write_meets_each_match_once(
     assert at_first - gone <= set(met), "none is missed"
 
 
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+async def test_who_turns_back_while_others_write_meets_each_match_once(
+    store: Store, clock: Clock, loaded: list[Version], order: Sequence[SortKey]
+) -> None:
+    random = Random(2)
+    asked = token("Observation|code|1")
+    forward = [page async for page in pages(store, asked, order, count=5)]
+    page, gone = forward[-1], set[Key]()
+    met = keys(page.versions)
+    shown_at_first = {version.key for found in forward for version in found.versions}
+    while page.previous is not None:
+        for key in random.sample(sorted(shown_at_first - gone, key=str), 2):
+            clock.advance(milliseconds=1)
+            if random.random() < 0.4:
+                await deleted(store, key)
+                gone.add(key)
+            else:
+                entry = an_observation(1, "p1", random.choice(["final", ""]), random.choice([None, 3, 99]))
+                await stored(store, key, a_change("moved", entry=entry))
+        page = await store.page(
+            asked, types=OBSERVATION, order=order, after=page.previous, count=5, tokens=True
+        )
+        assert gone.isdisjoint(keys(page.versions))
+        met += keys(page.versions)
+    assert len(met) == len(set(met))
+    assert shown_at_first - gone <= set(met)
+
+
 async def test_concurrent_writers_do_not_disturb_pages_in_the_order_of_creation(
     open_store: OpenStore,
 ) -> None:
@@ -246,6 +295,13 @@ async def test_a_page_ends_early_rather_than_weigh_too_much(open_store: OpenStor
         assert sorted(v.key.id for page in found for v in page.versions) == [str(n) for n in range(9)]
         if order[0].kind != "parameter":
             assert all(len(page.versions) <= 3 for page in found)
+        page, back = found[-1], list(found[-1].versions)
+        while page.previous is not None:
+            page = await store.page(
+                Everything(), types=OBSERVATION, order=order, after=page.previous, count=8, tokens=True
+            )
+            back = [*page.versions, *back]
+        assert back == [version for page in found for version in page.versions]
 
 
 async def test_a_query_that_takes_too_long_is_too_costly(
