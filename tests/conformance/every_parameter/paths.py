@@ -134,8 +134,8 @@ def _where(one: Selection, argument: str) -> Selection:
     if argument.startswith("hasExtension"):
         beside = {"extension": [{"url": _ITEM_SUBJECT, "valueBoolean": True}]}
     else:
-        name, value = re.fullmatch(r"(\w+)='([^']*)'", argument).groups()  # type: ignore[union-attr]
-        beside = {name: value}
+        name, _, value = argument.partition("=")
+        beside = {name: value.strip("'")}
     *before, last = one.steps
     return replace(one, steps=(*before, replace(last, beside=beside)))
 
