@@ -99,6 +99,14 @@ class Settings(BaseSettings):
     include_steps_max: int = Field(
         20, gt=0, description="References between a match and what `:iterate` includes; beyond is refused."
     )
+    join_matches_max: int = Field(
+        20_000,
+        gt=0,
+        description="Resources that a chain or `_has` may join, on the smaller side; beyond is refused.",
+    )
+    chain_links_max: int = Field(
+        5, gt=0, le=20, description="References that one chain or nested `_has` may follow; more is refused."
+    )
     sort_matches_max: int = Field(
         10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
     )

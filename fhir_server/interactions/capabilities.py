@@ -23,7 +23,7 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import shape_of_one, shaped
-from fhir_server.search.criteria import is_supported
+from fhir_server.search.criteria import why_not
 from fhir_server.search.includes import followed, followed_to
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.version import instant
@@ -186,14 +186,14 @@ def searchable(resource_type: str) -> list[Parameter]:
     return [
         parameter
         for code, parameter in parameters_of(resource_type).items()
-        if is_supported((resource_type,), code) and _is_kept(parameter)
+        if why_not((resource_type,), code) is None and _is_kept(parameter)
     ]
 
 
 def searchable_in_all() -> list[Parameter]:
     """Those that a search over all types gets an answer for, as one of the types has them."""
     types = tuple(sorted(definitions().resource_types))
-    return [parameter for parameter in searchable(types[0]) if is_supported(types, parameter.code)]
+    return [parameter for parameter in searchable(types[0]) if why_not(types, parameter.code) is None]
 
 
 def _search_param(parameter: Parameter) -> dict[str, Any]:

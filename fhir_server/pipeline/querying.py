@@ -23,6 +23,7 @@ from fhir_server.pipeline.including import Including
 from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
+from fhir_server.pipeline.settling import Settling, relaxed
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import Forbidden, Issue
@@ -49,6 +50,7 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     query = parse(interaction, limits=services.search_limits, base_url=settings.base_url)
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.searches(query)
+    searched = frozenset(query.types) or all_types() - set(_AUDIT)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     cursors = Cursors(services.seals, caller, interaction.address, query.used)
@@ -59,8 +61,10 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     tokens = followed or releasing.needs_tokens(query.types)
 
     async def run(consented: Predicate) -> tuple[Page, int | None]:
-        predicate = all_of(query.predicate, allowed, consented)
-        found = await _page(query, predicate, after, services, tokens=tokens)
+        settled = await Settling(caller, services, consented).settled(query.predicate, searched)
+        predicate = all_of(settled, allowed, consented)
+        before = None if settled is query.predicate else all_of(relaxed(query.predicate), allowed, consented)
+        found = await _page(query, predicate, before, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
 
     page, total = await services.consents.governed(caller, now, run)
@@ -129,7 +133,13 @@ async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:
 
 
 async def _page(
-    query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
+    query: Query,
+    predicate: Predicate,
+    before: Predicate | None,
+    after: Position | None,
+    services: Services,
+    *,
+    tokens: bool,
 ) -> Page:
     if query.count == 0:
         return Page((), None)
@@ -149,7 +159,13 @@ async def _page_of(
             services=services,
         )
     return await services.store.page(
-        predicate, types=_types(query), order=query.order, after=after, count=query.count, tokens=tokens
+        predicate,
+        types=_types(query),
+        order=query.order,
+        after=after,
+        count=query.count,
+        tokens=tokens,
+        before=before,
     )
 
 

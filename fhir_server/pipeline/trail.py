@@ -31,7 +31,16 @@ from fhir_server.r4.interaction import (
     criteria_of,
 )
 from fhir_server.r4.resource import Key
-from fhir_server.search.predicate import And, AnyToken, OfPatients, Or, Predicate
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    Elsewhere,
+    OfPatients,
+    Or,
+    Predicate,
+    Refers,
+    WithId,
+)
 from fhir_server.search.query import Query
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller, Contact
@@ -222,5 +231,9 @@ def _patients_named(predicate: Predicate) -> Iterator[str]:
         case And(parts=parts) | Or(parts=parts):
             for part in parts:
                 yield from _patients_named(part)
+        case Elsewhere(question=Refers(types=types, of=WithId(ids=ids))) if "Patient" in types:
+            yield from ids
+        case Elsewhere(question=question):
+            yield from _patients_named(question.of)
         case _:
             return

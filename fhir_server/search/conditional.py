@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from fhir_server.r4.errors import Invalid, TooCostly
+from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Criteria, Search
 from fhir_server.search.entry import Entry
 from fhir_server.search.limits import SearchLimits
-from fhir_server.search.predicate import And, AnyToken, Predicate
+from fhir_server.search.predicate import And, AnyToken, Predicate, asks_elsewhere
 from fhir_server.search.query import parse
 from fhir_server.search.results import RESULT_PARAMETERS
 
@@ -43,7 +43,11 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> 
     if all(name.partition(":")[2] in _NEGATIVE for name, _ in criteria.parameters):
         raise Invalid(f"The criteria of a conditional interaction must say what a {criteria.type} has")
     search = Search(criteria.type, criteria.parameters)
-    return parse(search, limits=limits, base_url=base_url).predicate
+    wanted = parse(search, limits=limits, base_url=base_url).predicate
+    if asks_elsewhere(wanted):
+        # What other resources say could not be asked again where the write commits.
+        raise Unsupported("Chains, `_has` and `_list` are not criteria of a conditional interaction")
+    return wanted
 
 
 def anchor_of(resource_type: str, wanted: Predicate) -> frozenset[str]:

@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from fhir_server.r4.errors import Invalid, Unsupported
+from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.primitives import is_id
+from fhir_server.search.chains import asked, link_of, why_no_link
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, parameters_of
 from fhir_server.search.predicate import (
+    Elsewhere,
     Everything,
     InRange,
     Nothing,
     Predicate,
     RangePrefix,
+    ReferredTo,
     TokenPrefix,
     WithId,
+    all_of,
     any_of,
     none_of,
+    of_types,
 )
 from fhir_server.search.site import Site
-from fhir_server.search.unions import union
+from fhir_server.search.unions import implies_type, union
 from fhir_server.search.values import (
     composite,
     date,
@@ -53,56 +58,101 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "special": special.criterion,
 }
 
-UNSUPPORTED: Final = frozenset(("_content", "_filter", "_has", "_list", "_query", "_text"))
+UNSUPPORTED: Final = frozenset(("_content", "_filter", "_query", "_text"))
 """Parameters of R4 for all types that this server does not have."""
 
 
-def is_known(types: Iterable[str], name: str) -> bool:
-    """R4 defines the parameter, or the start of the chain, for each of the types."""
-    code = name.partition(":")[0].partition(".")[0]
-    return code in UNSUPPORTED or all(code in parameters_of(type) for type in types)
+def why_not(types: Iterable[str], name: str) -> FhirError | None:
+    """
+    Why a criterion of this name gets no answer for resources of all these types, whatever its value.
 
-
-def is_supported(types: Iterable[str], name: str) -> bool:
-    """A criterion of this name gets an answer, whatever its value."""
+    Invalid is for what does not exist, Unsupported for what R4 has and this server has not.
+    """
+    types = tuple(types)
+    try:
+        link = link_of(name)
+    except Invalid as error:
+        return error
+    if link is not None:
+        return why_no_link(link, types, why_not)
     code = name.partition(":")[0]
-    return (
-        "." not in name
-        and code not in UNSUPPORTED
-        and all(code in parameters_of(type) and parameters_of(type)[code].supported for type in types)
-    )
+    if code == "_list":
+        return None
+    if code in UNSUPPORTED:
+        return Unsupported(f"The search parameter `{code}` is not supported")
+    for type in types:
+        parameter = parameters_of(type).get(code)
+        if parameter is None:
+            return Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
+        if not parameter.supported:
+            return _unsupported(parameter)
+    return None
 
 
-def refusal(types: Iterable[str], name: str) -> Unsupported:
-    """Why a parameter that R4 defines is not answered."""
-    if "." in name:
-        return Unsupported(f"Chained parameters such as `{name}` are not supported")
-    code = name.partition(":")[0]
-    kinds = sorted({parameters_of(type)[code].type for type in types if code in parameters_of(type)})
-    if any(kind not in SUPPORTED_TYPES for kind in kinds):
-        return Unsupported(f"`{code}` is a search parameter of type {kinds[0]}, which is not supported")
-    return Unsupported(f"The search parameter `{code}` is not supported")
+def _unsupported(parameter: Parameter) -> Unsupported:
+    if parameter.type not in SUPPORTED_TYPES:
+        kind = f"is a search parameter of type {parameter.type}, which is not supported"
+        return Unsupported(f"`{parameter.code}` {kind}")
+    return Unsupported(f"The search parameter `{parameter.code}` is not supported")
+
+
+def _named(types: Sequence[str]) -> str:
+    if len(types) > _TYPES_NAMED_MAX:
+        return f"all {len(types)} types that are searched"
+    return " and ".join(types)
 
 
 def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site) -> Predicate:
     """
-    The predicate for resources of `types`, which all have the parameter.
+    The predicate for resources of `types`, which all have the parameter (`why_not` is None).
 
     `values` are what stood between the commas. Raises Invalid for a modifier or a value that
     the parameter has not.
     """
+    if not all(values):
+        raise Invalid(f"`{name}` has an empty value")
+    link = link_of(name)
+    if link is not None:
+        return any_of(
+            *asked(link, tuple(types), lambda ends, rest: criterion(ends, rest, values, site), why_not)
+        )
     code, colon, modifier = name.partition(":")
     if colon and not modifier:
         raise Invalid(f"`{name}` has an empty modifier")
-    if not all(values):
-        raise Invalid(f"`{name}` has an empty value")
     match code:
         case "_id":
             return _ids(modifier, values)
         case "_lastUpdated":
             return _last_updated(code, modifier, values, site)
+        case "_list":
+            return _listed(modifier, values)
         case _:
-            return union([_of_type(parameters_of(type)[code], modifier, values, site) for type in types])
+            return union(
+                _among(types, type, _of_type(parameters_of(type)[code], modifier, values, site))
+                for type in types
+            )
+
+
+def _among(types: Sequence[str], type: str, asked: Predicate) -> Predicate:
+    """What is asked of one type among several; what is not there says nothing of the others."""
+    return (
+        asked
+        if len(types) == 1 or implies_type(asked, (type,))
+        else all_of(of_types(frozenset((type,))), asked)
+    )
+
+
+def _listed(modifier: str, values: Sequence[str]) -> Predicate:
+    """What is an item of a List; a current list by its name (`$current-problems`) is not known here."""
+    if modifier:
+        raise refuse_modifier("_list", modifier)
+    lists = [unescaped(value) for value in values]
+    if any(value.startswith("$") for value in lists):
+        raise Unsupported("A value of `_list` is the id of a List: functional lists are not there")
+    if not all(is_id(value) for value in lists):
+        raise Invalid("A value of `_list` is not the id of a List")
+    items = frozenset(parameters_of("List")["item"].found_as)
+    return Elsewhere(ReferredTo("List", items, WithId(frozenset(lists))))
 
 
 def _of_type(parameter: Parameter, modifier: str, values: Sequence[str], site: Site) -> Predicate:
@@ -166,3 +216,7 @@ def _is_true(code: str, values: Sequence[str]) -> bool:
     if len(values) != 1 or values[0] not in ("true", "false"):
         raise Invalid(f"`{code}:missing` is `true` or `false`")
     return values[0] == "true"
+
+
+_TYPES_NAMED_MAX: Final = 5
+"""In a refusal: more are counted."""

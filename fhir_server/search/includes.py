@@ -102,7 +102,7 @@ def referring(keys: Iterable[Key], includes: Sequence[Include], *, tokens_max: i
 
 def followed(resource_type: str) -> list[Parameter]:
     """The parameters of the type by which its references can be followed."""
-    return [each for each in parameters_of(resource_type).values() if _is_followed(each)]
+    return [each for each in parameters_of(resource_type).values() if is_followed(each)]
 
 
 def followed_to(resource_type: str) -> list[Parameter]:
@@ -115,7 +115,7 @@ def _backwards() -> tuple[Parameter, ...]:
     return tuple(each for source in _sources(Include(None, None)) for each in followed(source))
 
 
-def _is_followed(parameter: Parameter) -> bool:
+def is_followed(parameter: Parameter) -> bool:
     """Does it lead to resources by their type and id? A resource may stand where a reference could."""
     return (
         parameter.type == "reference"
@@ -192,7 +192,7 @@ def _refuse_target(name: str, source: str, code: str, target: str) -> None:
     parameter = parameters_of(source).get(code)
     if parameter is None or parameter.type != "reference":
         raise Invalid(f"`{name}`: `{code[:64]}` is not a reference parameter of {source}")
-    if not _is_followed(parameter):
+    if not is_followed(parameter):
         raise Unsupported(f"`{name}`: `{code}` of {source} is a canonical URL, which is not followed")
     if target and parameter.targets and target not in parameter.targets:
         raise Invalid(f"`{name}`: `{code}` of {source} does not refer to {target}")

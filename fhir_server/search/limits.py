@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ class SearchLimits:
     `values_max` counts the alternatives between commas of all parameters together;
     `name_characters_max` is of a parameter's name with its modifier, which refusals quote.
 
+    `chain_links_max` is of the references in one chain or nested `_has`, `chains_max` of such criteria.
+
     `include_parameters_max` is of `_include`s and `_revinclude`s in a request, not of what they find;
     `include_tokens_max` of the references that are looked for backwards, at each step.
     """
@@ -27,6 +30,8 @@ class SearchLimits:
     value_characters_max: int = 2_000
     value_characters_total_max: int = 200_000
     sort_keys_max: int = 4
+    chain_links_max: int = 5
+    chains_max: int = 10
     include_parameters_max: int = 20
     include_tokens_max: int = 20_000
 
@@ -44,3 +49,16 @@ class SearchLimits:
         """Raises TooLarge when one of the values between commas is too long."""
         if any(len(value) > self.value_characters_max for value in values):
             raise TooLarge(f"A value of `{name}` has more than {self.value_characters_max} characters")
+
+    def refuse_links(self, names: Iterable[str]) -> None:
+        """Raises TooCostly for chains that are too long, or too many."""
+        links = [count for name in names if (count := _links_in(name))]
+        if any(count > self.chain_links_max for count in links):
+            raise TooCostly(f"A chain follows more than {self.chain_links_max} references")
+        if len(links) > self.chains_max:
+            raise TooCostly(f"The search has more than {self.chains_max} chains")
+
+
+def _links_in(name: str) -> int:
+    """How many references it is from a match to what the name asks about."""
+    return name.count(".") + re.split(r"[.:]", name).count("_has")

@@ -2,16 +2,20 @@
 Does a version answer a predicate? In plain Python, from its index entry alone.
 
 The reference for what store/filters.py gives to the database, and the second look at what is
-about to leave the server.
+about to leave the server. Questions about other resources are for `elsewhere` to answer: by itself
+an entry cannot (elsewhere.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from fhir_server.search.entry import Range, aligned
 from fhir_server.search.great_circle import is_within
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    Elsewhere,
     Everything,
     InRange,
     Near,
@@ -21,6 +25,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    Question,
     RangePrefix,
     TokenContaining,
     TokenPrefix,
@@ -29,21 +34,24 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.search.version import Version
 
+Answer = Callable[[Question, Version], bool]
+"""Is what a question asks of other resources true for this version?"""
 
-def matches(predicate: Predicate, version: Version) -> bool:
-    """The predicate holds of this version."""
+
+def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = None) -> bool:
+    """The predicate holds of this version; without `elsewhere` it asks nothing of other resources."""
     # The kinds that restrictions are made of come first: each page is judged by them.
     match predicate:
         case AnyToken(values=values):
             return not values.isdisjoint(version.entry.tokens)
         case And(parts=parts):
-            return all(matches(part, version) for part in parts)
+            return all(matches(part, version, elsewhere) for part in parts)
         case OfPatients(ids=ids):
             return not ids.isdisjoint(version.entry.patients)
         case Or(parts=parts):
-            return any(matches(part, version) for part in parts)
+            return any(matches(part, version, elsewhere) for part in parts)
         case Not(part=part):
-            return not matches(part, version)
+            return not matches(part, version, elsewhere)
         case Everything():
             return True
         case Nothing():
@@ -67,6 +75,9 @@ def matches(predicate: Predicate, version: Version) -> bool:
         case Near(point=centre, metres=metres):
             point = version.entry.point
             return point is not None and is_within(metres, centre, point)
+        case Elsewhere(question=question):
+            assert elsewhere is not None, "questions about other resources are settled first"
+            return elsewhere(question, version)
 
 
 def _contains(wanted: TokenContaining, token: str) -> bool:

@@ -5,10 +5,14 @@ Searches, scopes, policies and consents all speak this one small language. The s
 it to a MongoDB filter (store/filters.py), `matching.py` answers it in plain Python, and a
 property test holds that the two agree. Build with `all_of`, `any_of` and `none_of`, which
 simplify; match with `match`, so that a new node is a type error wherever it is forgotten.
+
+What cannot be asked of one entry is `Elsewhere`: a question about other resources. It is settled
+first, within what the caller may see of those (pipeline/settling.py), and a store never meets it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -132,6 +136,37 @@ class Not:
     part: Predicate
 
 
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """
+    The entry refers, by a parameter that is found under one of `names` (`Type|param`), to a living
+    resource of `types` for which `of` is true.
+    """
+
+    names: frozenset[str]
+    types: frozenset[str]
+    of: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class ReferredTo:
+    """A living resource of `type` for which `of` is true refers to it under one of `names`."""
+
+    type: str
+    names: frozenset[str]
+    of: Predicate
+
+
+Question = Refers | ReferredTo
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What has to be asked of other resources first."""
+
+    question: Question
+
+
 Predicate = (
     Everything
     | Nothing
@@ -148,6 +183,7 @@ Predicate = (
     | And
     | Or
     | Not
+    | Elsewhere
 )
 
 
@@ -208,3 +244,31 @@ def none_of(part: Predicate) -> Predicate:
             return inner
         case _:
             return Not(part)
+
+
+def asks_elsewhere(predicate: Predicate) -> bool:
+    """Is any part of it about other resources?"""
+    match predicate:
+        case Elsewhere():
+            return True
+        case And(parts=parts) | Or(parts=parts):
+            return any(map(asks_elsewhere, parts))
+        case Not(part=part):
+            return asks_elsewhere(part)
+        case _:
+            return False
+
+
+def rewritten(predicate: Predicate, elsewhere: Callable[[Elsewhere], Predicate]) -> Predicate:
+    """`predicate` with each question about other resources answered."""
+    match predicate:
+        case Elsewhere():
+            return elsewhere(predicate)
+        case And(parts=parts):
+            return all_of(*(rewritten(part, elsewhere) for part in parts))
+        case Or(parts=parts):
+            return any_of(*(rewritten(part, elsewhere) for part in parts))
+        case Not(part=part):
+            return none_of(rewritten(part, elsewhere))
+        case _:
+            return predicate

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import Final
 
 from fhir_server.r4.compartments import types_in, why_not_searched
 from fhir_server.r4.definitions import definitions
@@ -23,22 +22,13 @@ from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
 from fhir_server.search.compartments import in_compartment
-from fhir_server.search.criteria import criterion, is_known, is_supported, refusal
+from fhir_server.search.criteria import criterion, why_not
 from fhir_server.search.escaping import split
 from fhir_server.search.history import HistoryQuery, parse_history
 from fhir_server.search.includes import INCLUDES, Include, includes_of
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.parameters import SUPPORTED_TYPES
-from fhir_server.search.predicate import (
-    And,
-    AnyToken,
-    InRange,
-    Or,
-    Predicate,
-    TokenPrefix,
-    all_of,
-    of_types,
-)
+from fhir_server.search.predicate import Predicate, all_of, of_types
 from fhir_server.search.results import (
     RESULT_PARAMETERS,
     SortKey,
@@ -49,6 +39,7 @@ from fhir_server.search.results import (
     total_of,
 )
 from fhir_server.search.site import Site
+from fhir_server.search.unions import implies_type
 
 __all__ = [
     "SUPPORTED_TYPES",
@@ -171,21 +162,13 @@ def _sorted_out(
     for name, value in parameters:
         if name.partition(":")[0] in RESULT_PARAMETERS:
             results.append((name, value))
-        elif is_supported(searched, name):
+        elif (refusal := why_not(searched, name)) is None:
             criteria.append((name, value))
         elif lenient:
             ignored.append(name)
-        elif is_known(searched, name):
-            raise refusal(searched, name)
         else:
-            raise Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
+            raise refusal
     return tuple(criteria), tuple(results), tuple(dict.fromkeys(ignored))
-
-
-def _named(types: tuple[str, ...]) -> str:
-    if len(types) > _TYPES_NAMED_MAX:
-        return f"all {len(types)} types that are searched"
-    return " and ".join(types) if types else "all types"
 
 
 def _once(results: Parameters) -> Mapping[str, str]:
@@ -209,6 +192,7 @@ def _predicate(
     searched = types or tuple(sorted(definitions().resource_types))
     parts: list[Predicate] = [] if compartment is None else [in_compartment(compartment, types)]
     values_count = 0
+    limits.refuse_links(name for name, _ in criteria)
     for name, value in criteria:
         values = split(value, ",")
         values_count += len(values)
@@ -216,25 +200,9 @@ def _predicate(
             raise TooCostly(f"The search has more than {limits.values_max} values")
         limits.refuse_values(name, values)
         parts.append(criterion(searched, name, values, site))
-    if types and not any(_implies_type(part, types) for part in parts):
+    if types and not any(implies_type(part, types) for part in parts):
         parts.insert(0, of_types(frozenset(types)))
     return all_of(*parts)
-
-
-def _implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
-    """What it is true of is of one of the types, as their names start its tokens and ranges."""
-    starts = tuple(f"{type}|" for type in types)
-    match predicate:
-        case AnyToken(values=values):
-            return all(value.startswith(starts) for value in values)
-        case TokenPrefix(prefix=text) | InRange(parameter=text):
-            return f"{text}|".startswith(starts)
-        case Or(parts=parts):
-            return all(_implies_type(part, types) for part in parts)
-        case And(parts=parts):
-            return any(_implies_type(part, types) for part in parts)
-        case _:
-            return False
 
 
 def _used(parameters: Parameters, ignored: Sequence[str], count: int) -> list[tuple[str, str]]:
@@ -243,7 +211,3 @@ def _used(parameters: Parameters, ignored: Sequence[str], count: int) -> list[tu
         for name, value in parameters
         if name not in ignored and name != "_cursor"
     ]
-
-
-_TYPES_NAMED_MAX: Final = 5
-"""In a refusal: more are counted."""

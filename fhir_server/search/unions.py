@@ -1,10 +1,10 @@
-"""Alternatives as one predicate, as an index wants them."""
+"""Alternatives as one predicate, as an index wants them; and what a predicate says of types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from fhir_server.search.predicate import AnyToken, Predicate, any_of
+from fhir_server.search.predicate import And, AnyToken, InRange, Or, Predicate, TokenPrefix, any_of
 
 
 def union(parts: Iterable[Predicate]) -> Predicate:
@@ -17,3 +17,19 @@ def union(parts: Iterable[Predicate]) -> Predicate:
         else:
             others.append(part)
     return any_of(*([AnyToken(frozenset(tokens))] if tokens else []), *others)
+
+
+def implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
+    """What it is true of is of one of the types, as their names start its tokens and ranges."""
+    starts = tuple(f"{type}|" for type in types)
+    match predicate:
+        case AnyToken(values=values):
+            return all(value.startswith(starts) for value in values)
+        case TokenPrefix(prefix=text) | InRange(parameter=text):
+            return f"{text}|".startswith(starts)
+        case Or(parts=parts):
+            return all(implies_type(part, types) for part in parts)
+        case And(parts=parts):
+            return any(implies_type(part, types) for part in parts)
+        case _:
+            return False

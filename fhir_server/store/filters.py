@@ -22,6 +22,7 @@ from fhir_server.search.great_circle import radians_of
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    Elsewhere,
     Everything,
     InRange,
     Near,
@@ -116,6 +117,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return {"$or": [_filter(part, layout) for part in parts]} if parts else NOTHING
         case Not(part):
             return {"$nor": [_filter(part, layout)]}
+        case Elsewhere():
+            raise AssertionError("questions about other resources are settled first")
 
 
 def any_of(field: str, values: Iterable[str]) -> Document:

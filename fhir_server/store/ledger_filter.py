@@ -16,6 +16,7 @@ from fhir_server.search.entry import Bound, escape
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    Elsewhere,
     Everything,
     InRange,
     Near,
@@ -87,6 +88,8 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
         case Not(part):
             where, exact = _filter(part)
             return ({"$nor": [where]}, True) if exact else ({}, False)
+        case Elsewhere():
+            raise AssertionError("questions about other resources are settled first")
 
 
 def _joined(operator: str, parts: tuple[Predicate, ...]) -> tuple[Document, bool]:

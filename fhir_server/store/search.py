@@ -36,7 +36,7 @@ from fhir_server.store.narrowing import narrowed
 from fhir_server.store.orders import IndexedOrder, indexed_order
 from fhir_server.store.pages import Page, beginning, fetched, page_of
 from fhir_server.store.positions import Position
-from fhir_server.store.resolving import resolving
+from fhir_server.store.resolving import resolved, resolving
 from fhir_server.store.sorting import Row, in_order, row
 
 Clock = Callable[[], datetime]
@@ -72,12 +72,15 @@ class Search:
         after: Position | None,
         count: int,
         tokens: bool,
+        before: Predicate | None = None,
     ) -> Page:
         """
         Up to `count` living resources of `types` for which `predicate` is true, behind `after`.
 
-        Without `tokens` their entries have only the patients. Raises TooCostly when it takes
-        too long, or when more matches than `sort_matches_max` are to be sorted in memory.
+        `before` is true of whatever `predicate` may have been true of when an earlier page was read:
+        superseded versions are looked for by it. Without `tokens` their entries have only the patients.
+        Raises TooCostly when it takes too long, or when more matches than `sort_matches_max` are to be
+        sorted in memory.
         """
         indexed = indexed_order(order)
         projection = None if tokens else WITHOUT_TOKENS
@@ -85,7 +88,7 @@ class Search:
         if as_of is None and (indexed is None or indexed.changes):
             as_of = milliseconds(self._clock())
         with costly():
-            async with self._asked(predicate, types, indexed) as question:
+            async with self._asked(predicate, types, indexed, before) as question:
                 if indexed is None:
                     return await self._sorted_page(question, order, after, as_of, count, projection)
                 return await self._indexed_page(question, indexed, after, as_of, count, projection)
@@ -100,15 +103,23 @@ class Search:
 
     @asynccontextmanager
     async def _asked(
-        self, predicate: Predicate, types: frozenset[str] | None, order: IndexedOrder | None
+        self,
+        predicate: Predicate,
+        types: frozenset[str] | None,
+        order: IndexedOrder | None,
+        before: Predicate | None = None,
     ) -> AsyncIterator[_Question]:
         wanted, of_types = narrowed(predicate, types)
         async with resolving(self._database, wanted, of_types, self._limits) as (found, session):
             current = to_filter(found, types=of_types)
+            superseded = found
+            if before is not None:
+                wanted, _ = narrowed(before, types)
+                superseded = await resolved(self._database, wanted, of_types, session, self._limits)
             if order is not None and order.field == "t" and types is not None:
                 # The index by time begins with the type, as a scalar.
                 current = {"$and": [any_of("ty", types), current]}
-            yield _Question(current, to_superseded_filter(found, types=of_types), session)
+            yield _Question(current, to_superseded_filter(superseded, types=of_types), session)
 
     async def _indexed_page(
         self,

@@ -29,6 +29,7 @@ from fhir_server.store.explaining import Explained, Watch, explained
 from fhir_server.store.faults import costly
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
+from fhir_server.store.joining import Joining
 from fhir_server.store.labels import tokens_of
 from fhir_server.store.ledger import Ledger, LinkPage
 from fhir_server.store.limits import StoreLimits
@@ -56,6 +57,7 @@ class Store:
         self._shards = Shards(database, owner=owner, limits=limits)
         self._reader = Reader(database, limits=limits)
         self._search = Search(database, limits=limits, clock=clock)
+        self._joining = Joining(database, limits=limits)
         self._history = History(database, limits=limits)
         self._ledger = Ledger(database, self._shards, limits=limits)
         attempts = Attempts(
@@ -127,9 +129,16 @@ class Store:
         after: Position | None,
         count: int,
         tokens: bool,
+        before: Predicate | None = None,
     ) -> Awaitable[Page]:
-        """Up to `count` living resources of `types` (None: any) for which `predicate` is true."""
-        return self._search.page(predicate, types=types, order=order, after=after, count=count, tokens=tokens)
+        """
+        Up to `count` living resources of `types` (None: any) for which `predicate` is true.
+
+        `before` is what is asked of superseded versions, if something else.
+        """
+        return self._search.page(
+            predicate, types=types, order=order, after=after, count=count, tokens=tokens, before=before
+        )
 
     def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:
         """How many living resources of `types` (None: any) `predicate` is true of."""
@@ -140,6 +149,16 @@ class Store:
         database = self._database.resources.database
         with costly():
             return await explained(database, watch.asked, self._limits.search_milliseconds_max)
+
+    def keys(self, predicate: Predicate, *, types: frozenset[str], most: int) -> Awaitable[set[str] | None]:
+        """`Type/id` of those for which it is true; None when they are more than `most`."""
+        return self._joining.keys(predicate, types=types, most=most)
+
+    def references(
+        self, predicate: Predicate, names: Iterable[str], *, types: frozenset[str], most: int
+    ) -> Awaitable[set[str] | None]:
+        """Their tokens under one of `names`; None when these, or the resources, are more than `most`."""
+        return self._joining.references(predicate, names, types=types, most=most)
 
     def labels(
         self, predicate: Predicate, parameters: Sequence[str], *, types: frozenset[str]

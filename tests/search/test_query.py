@@ -213,13 +213,13 @@ def test_lenient_handling_ignores_what_is_not_there_and_says_so() -> None:
         ("colour", "red"),
         ("code", "1"),
         ("_query", "5"),
-        ("patient.name", "x"),
+        ("patient.colour", "x"),
         ("_cursor", "next"),
         ("_count", "5000"),
         ("_format", "json"),
         handling="lenient",
     )
-    assert found.ignored == ("colour", "_query", "patient.name")
+    assert found.ignored == ("colour", "_query", "patient.colour")
     assert found.used == (("code", "1"), ("_count", "1000"), ("_format", "json"))
     assert found.cursor == "next"
     assert found.predicate == token("Observation|code|1")

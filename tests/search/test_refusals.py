@@ -82,9 +82,9 @@ from tests.search.versions import query
         ("Patient", "age", "5", Unsupported),
         ("Patient", "_text", "a", Unsupported),
         ("Patient", "_content", "a", Unsupported),
-        ("Patient", "_has:Observation:patient:code", "a", Unsupported),
-        ("Observation", "patient.name", "a", Unsupported),
-        ("Observation", "subject:Patient.name", "a", Unsupported),
+        ("Patient", "_has:Observation:code:code", "a", Invalid),
+        ("Observation", "patient.colour", "a", Invalid),
+        ("Observation", "subject:Organization.name", "a", Invalid),
         # results
         ("Patient", "_count", "-1", Invalid),
         ("Patient", "_count", "many", Invalid),

@@ -113,8 +113,8 @@ async def test_an_include_brings_each_target_once(server: Server) -> None:
         ("Patient?_sort=colour", "colour"),
         ("Patient?_count=-1", "_count"),
         ("Patient?_total=maybe", "_total"),
-        ("Patient?general-practitioner.name=x", "general-practitioner.name"),
-        ("Patient?_has:Observation:patient:code=x", "_has"),
+        ("Patient?general-practitioner.colour=x", "colour"),
+        ("Patient?_has:Observation:patient:colour=x", "colour"),
         ("Observation?_include=Observation:nonsense", "nonsense"),
     ],
 )

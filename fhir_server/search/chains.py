@@ -1,0 +1,120 @@
+"""
+Chains and `_has`: criteria about the resources at the other end of a reference.
+
+`subject:Patient.name=peter` is about what a match refers to, `_has:Observation:patient:code=1` about
+what refers to a match; both go on as long as a search may, and into each other. A name is taken
+apart here, link by link; what its last link asks is a criterion like any other.
+
+Where no type is said, a chain is about each type that the parameter may refer to and that has what
+comes next. Links that lead by a canonical URL are not followed.
+
+https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import FhirError, Invalid, Unsupported
+from fhir_server.search.includes import is_followed
+from fhir_server.search.parameters import Parameter, parameters_of
+from fhir_server.search.predicate import Elsewhere, Predicate, ReferredTo, Refers
+
+HAS: Final = "_has"
+LOGGED: Final = "AuditEvent"
+"""Is in the ledger, not among the resources of the store."""
+
+WhyNot = Callable[[Iterable[str], str], FhirError | None]
+"""Why resources of these types are not searched by a parameter of this name; None when they are."""
+
+Ask = Callable[[tuple[str, ...], str], Predicate]
+"""What a criterion of this name asks of resources of these types."""
+
+
+class Chain(NamedTuple):
+    """`subject:Patient.name`: the parameter, the type that is said (or None), and what is asked there."""
+
+    code: str
+    type: str | None
+    rest: str
+
+
+class Has(NamedTuple):
+    """`_has:Observation:patient:code`: what refers, by which parameter, and what is asked of it."""
+
+    type: str
+    code: str
+    rest: str
+
+
+def link_of(name: str) -> Chain | Has | None:
+    """The first link of a parameter's name; None for a name without any. Raises Invalid."""
+    if name.partition(":")[0] == HAS:
+        parts = name.split(":", 3)
+        if len(parts) < 4 or not all(parts):
+            raise Invalid(f"`{name}` is not `_has:[type]:[reference parameter]:[parameter]`")
+        return Has(*parts[1:])
+    if "." not in name:
+        return None
+    first, _, rest = name.partition(".")
+    code, colon, type = first.partition(":")
+    if not (code and rest) or (colon and not type):
+        raise Invalid(f"`{name}` is not `[reference parameter]:[type].[parameter]`")
+    return Chain(code, type or None, rest)
+
+
+def why_no_link(link: Chain | Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError | None:
+    """Why the link does not lead from resources of `types` to anything that has what it asks."""
+    if isinstance(link, Has):
+        return _why_no_has(link, types, why_not)
+    for type in types:
+        parameter = parameters_of(type).get(link.code)
+        if parameter is None or parameter.type != "reference":
+            return Invalid(f"`{link.code[:64]}` is not a reference parameter of {type}")
+        if not is_followed(parameter):
+            return Unsupported(f"`{link.code}` of {type} is a canonical URL, which is not followed")
+        if link.type is not None and link.type not in _targets(parameter):
+            return Invalid(f"`{link.code}` of {type} does not refer to {link.type[:64]}")
+        if link.type == LOGGED:
+            return Unsupported(f"AuditEvents are not searched along `{link.code}`")
+        told = [why_not((target,), link.rest) for target in _ends(link, parameter)]
+        if all(told):
+            return told[0]
+    return None
+
+
+def _why_no_has(link: Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError | None:
+    if link.type not in definitions().resource_types:
+        return Invalid(f"`{HAS}`: `{link.type[:64]}` is not a resource type of R4")
+    parameter = parameters_of(link.type).get(link.code)
+    if parameter is None or parameter.type != "reference":
+        return Invalid(f"`{HAS}`: `{link.code[:64]}` is not a reference parameter of {link.type}")
+    if not is_followed(parameter):
+        return Unsupported(f"`{HAS}`: `{link.code}` of {link.type} is a canonical URL, which is not followed")
+    strangers = [type for type in types if type not in _targets(parameter)]
+    if len(strangers) == len(types):
+        return Invalid(f"`{HAS}`: `{link.code}` of {link.type} does not refer to {strangers[0]}")
+    return why_not((link.type,), link.rest)
+
+
+def asked(link: Chain | Has, types: tuple[str, ...], ask: Ask, why_not: WhyNot) -> Iterator[Predicate]:
+    """What the link asks of resources of `types`, which it leads from: alternatives."""
+    if isinstance(link, Has):
+        names = frozenset(parameters_of(link.type)[link.code].found_as)
+        yield Elsewhere(ReferredTo(link.type, names, ask((link.type,), link.rest)))
+        return
+    for type in types:
+        parameter = parameters_of(type)[link.code]
+        ends = tuple(target for target in _ends(link, parameter) if why_not((target,), link.rest) is None)
+        names = frozenset(parameter.found_as)
+        yield Elsewhere(Refers(names, frozenset(ends), ask(ends, link.rest)))
+
+
+def _ends(link: Chain, parameter: Parameter) -> tuple[str, ...]:
+    return (link.type,) if link.type is not None else tuple(sorted(_targets(parameter) - {LOGGED}))
+
+
+def _targets(parameter: Parameter) -> frozenset[str]:
+    return frozenset(parameter.reaches or parameter.targets) or definitions().resource_types

@@ -1,0 +1,47 @@
+"""
+Questions about other resources, answered by looking at each of them: the plain meaning of chains.
+
+The reference for what pipeline/settling.py asks the store, and for who has the resources at hand.
+
+https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fhir_server.search.matching import matches
+from fhir_server.search.predicate import Predicate, Question, ReferredTo, Refers
+from fhir_server.search.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """All living resources that there are, for this purpose."""
+
+    versions: tuple[Version, ...]
+
+    def matching(self, predicate: Predicate) -> list[Version]:
+        """Those for which `predicate` is true."""
+        return [version for version in self.versions if matches(predicate, version, self.answer)]
+
+    def answer(self, question: Question, version: Version) -> bool:
+        """Is it true for `version`?"""
+        match question:
+            case Refers(names=names, types=types, of=of):
+                return any(
+                    _refers(version, names, other) and matches(of, other, self.answer)
+                    for other in self.versions
+                    if other.key.type in types
+                )
+            case ReferredTo(type=type, names=names, of=of):
+                return any(
+                    _refers(other, names, version) and matches(of, other, self.answer)
+                    for other in self.versions
+                    if other.key.type == type
+                )
+
+
+def _refers(source: Version, names: Iterable[str], target: Version) -> bool:
+    return any(f"{name}|{target.key}" in source.entry.tokens for name in names)

@@ -1,0 +1,158 @@
+"""What the server answers to chains and `_has` is what looking at every resource would find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from fhir_server.r4.errors import TooCostly
+from fhir_server.r4.interaction import Search
+from fhir_server.search.elsewhere import Among
+from fhir_server.search.limits import SearchLimits
+from fhir_server.search.predicate import Everything
+from fhir_server.search.query import parse
+from fhir_server.search.results import SortKey
+from tests.server.running import BASE, Server, a_patient, an_observation, serving
+from tests.server.test_chains import a_group, an_encounter, coded, to
+
+COUNT: Final = 8
+QUERIES: Final = 60
+CRITERIA: Final = {
+    "Patient": (
+        "gender=male",
+        "gender:not=male",
+        "family=b",
+        "organization=Organization/o1",
+        "active:missing=true",
+    ),
+    "Observation": ("code=1", "code=2,3", "encounter:missing=true", "status=final"),
+    "Encounter": ("status=finished", "status:not=finished", "service-provider=Organization/o2"),
+    "Organization": ("name=o", "_id=o1,o2", "partof:missing=true"),
+    "Group": ("_id=g1", "member=Patient/p3"),
+}
+LINKS: Final = {
+    "Patient": ("organization", "link:Patient"),
+    "Observation": ("patient", "subject", "encounter", "has-member:Observation"),
+    "Encounter": ("patient", "subject:Patient", "service-provider"),
+    "Organization": ("partof",),
+    "Group": ("member:Patient",),
+}
+HAS: Final = {
+    "Patient": ("Observation:patient", "Encounter:subject", "Group:member", "Patient:link"),
+    "Observation": ("Observation:has-member",),
+    "Encounter": ("Observation:encounter",),
+    "Organization": ("Patient:organization", "Encounter:service-provider", "Organization:partof"),
+    "Group": (),
+}
+TARGETS: Final = {
+    "organization": "Organization",
+    "link:Patient": "Patient",
+    "patient": "Patient",
+    "subject": "Patient",
+    "subject:Patient": "Patient",
+    "encounter": "Encounter",
+    "has-member:Observation": "Observation",
+    "service-provider": "Organization",
+    "partof": "Organization",
+    "member:Patient": "Patient",
+}
+
+
+def a_population(random: Random) -> list[dict[str, Any]]:
+    """Some resources of each type that refer to each other, or to nobody."""
+
+    def some(letter: str, type: str) -> str:
+        return f"{type}/{letter}{random.randrange(COUNT + 1)}"
+
+    found: list[dict[str, Any]] = []
+    for n in range(COUNT):
+        organization: dict[str, Any] = {
+            "resourceType": "Organization",
+            "id": f"o{n}",
+            "name": f"{random.choice('ops')}-{n}",
+        }
+        patient = a_patient(id=f"p{n}", gender=random.choice(["male", "female"]))
+        patient["name"] = [{"family": random.choice("abc")}]
+        encounter = an_encounter(f"e{n}", some("p", "Patient").removeprefix("Patient/"))
+        encounter["status"] = random.choice(["finished", "planned"])
+        observation = an_observation(some("p", "Patient").removeprefix("Patient/"), id=f"v{n}")
+        observation["code"] = coded(str(random.randrange(1, 4)))
+        if random.random() < 0.5:
+            organization["partOf"] = to(some("o", "Organization"))
+            patient["managingOrganization"] = to(some("o", "Organization"))
+            observation["hasMember"] = [to(some("v", "Observation"))]
+        if random.random() < 0.5:
+            encounter["serviceProvider"] = to(some("o", "Organization"))
+            observation["encounter"] = to(some("e", "Encounter"))
+            patient["link"] = [{"other": to(some("p", "Patient")), "type": "seealso"}]
+        found += [organization, patient, encounter, observation]
+        found.append(a_group(f"g{n}", *{some("p", "Patient") for _ in range(3)}))
+    return found
+
+
+def a_criterion(random: Random, type: str, links: int) -> str:
+    """A criterion for a resource of the type, so many links long."""
+    if not links:
+        return random.choice(CRITERIA[type])
+    has = random.choice((*HAS[type], *[None] * len(LINKS[type])))
+    if has is None:
+        link = random.choice(LINKS[type])
+        return f"{link}.{a_criterion(random, TARGETS[link], links - 1)}"
+    return f"_has:{has}:{a_criterion(random, has.partition(':')[0], links - 1)}"
+
+
+async def every(server: Server) -> Among:
+    order = (SortKey("sequence"),)
+    page = await server.services.store.page(
+        Everything(), types=None, order=order, after=None, count=10_000, tokens=True
+    )
+    return Among(page.versions)
+
+
+async def found(client: httpx.AsyncClient, type: str, query: str) -> set[str] | None:
+    """The keys of what is found; None when it was too costly."""
+    answer = await client.get(f"/{type}?{query}&_count=1000")
+    if answer.status_code == TooCostly.status:
+        return None
+    assert answer.status_code == 200, (query, answer.text)
+    resources = [entry["resource"] for entry in answer.json().get("entry", ())]
+    return {f"{one['resourceType']}/{one['id']}" for one in resources}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_chains_find_what_looking_at_every_resource_finds(
+    mongodb_url: str, database_name: str, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)
+    joined_max = (20_000, 6, 3)[seed]
+    async with (
+        serving(mongodb_url, database_name, tmp_path, join_matches_max=joined_max) as server,
+        server.as_() as client,
+    ):
+        entries = [
+            {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
+            for one in a_population(random)
+        ]
+        (
+            await client.post("", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
+        ).raise_for_status()
+        among = await every(server)
+        answered = nonempty = 0
+        for _ in range(QUERIES):
+            type = random.choice(list(CRITERIA))
+            criteria = [a_criterion(random, type, random.randrange(1, 4))]
+            criteria += [a_criterion(random, type, random.randrange(3)) for _ in range(random.randrange(2))]
+            query = "&".join(criteria)
+            asked = Search(type, tuple(tuple(one.split("=", 1)) for one in criteria))  # type: ignore[misc] # pairs
+            wanted = parse(asked, limits=SearchLimits(), base_url=BASE).predicate
+            expected = {str(version.key) for version in among.matching(wanted)}
+            answer = await found(client, type, query)
+            answered += answer is not None
+            nonempty += bool(answer)
+            assert answer in (expected, None), query
+    assert answered > (QUERIES - 1, QUERIES // 4, QUERIES // 8)[seed]
+    assert nonempty > 5
