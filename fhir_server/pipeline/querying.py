@@ -144,11 +144,17 @@ async def _page(
     if query.count == 0:
         return Page((), None)
     with stage("page"):
-        return await _page_of(query, predicate, after, services, tokens=tokens)
+        return await _page_of(query, predicate, before, after, services, tokens=tokens)
 
 
 async def _page_of(
-    query: Query, predicate: Predicate, after: Position | None, services: Services, *, tokens: bool
+    query: Query,
+    predicate: Predicate,
+    before: Predicate | None,
+    after: Position | None,
+    services: Services,
+    *,
+    tokens: bool,
 ) -> Page:
     if query.types == _AUDIT:
         return await audit_page(

@@ -52,4 +52,5 @@ class Services:
             page_size_default=settings.page_size_default,
             page_size_max=settings.page_size_max,
             values_max=settings.search_values_max,
+            chain_links_max=settings.chain_links_max,
         )

@@ -48,6 +48,7 @@ from fhir_server.search.predicate import (
 )
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import contexts
+from fhir_server.store.explaining import stage
 from fhir_server.store.positions import Position
 
 FEW: Final = 1_000
@@ -97,7 +98,8 @@ class Settling:
             return predicate
         # The ledger is asked by what it has alone: nothing is looked up in it beforehand.
         within = None if LOGGED in types else self._visible(types)
-        return self._of_shown_members(await self._settled(predicate, types, within), types)
+        with stage("joins"):
+            return self._of_shown_members(await self._settled(predicate, types, within), types)
 
     async def _settled(
         self, predicate: Predicate, types: frozenset[str], within: Predicate | None
