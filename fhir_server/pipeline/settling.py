@@ -198,16 +198,17 @@ class Settling:
         after: Position | None = None
         count = 0
         while True:
-            events, after = await audit_page(
+            page = await audit_page(
                 predicate, newest_first=False, after=after, count=_EVENTS_AT_ONCE, services=self._services
             )
-            count += len(events)
-            for event in events:
+            count += len(page.versions)
+            for event in page.versions:
                 found.update(token for token in event.entry.tokens if token.startswith(starts))
             if count > most or len(found) > most:
                 return None
-            if after is None:
+            if page.next is None:
                 return found
+            after = page.next
 
     async def _visible_for(self, of: Predicate, types: frozenset[str]) -> Predicate:
         """`of`, settled itself, of what the caller may see of these types."""
