@@ -20,7 +20,6 @@ from fhir_server.search.predicate import (
     InRange,
     Nothing,
     Predicate,
-    RangePrefix,
     ReferredTo,
     TokenPrefix,
     WithId,
@@ -178,7 +177,7 @@ def _present(parameter: Parameter) -> Predicate:
         case "date" | "number" | "quantity":
             return any_of(InRange(parameter.name), bare)
         case "composite" if composite.is_ranged(parameter):
-            return any_of(RangePrefix(bare.prefix), bare)
+            return any_of(composite.has_range(parameter), bare)
         case "reference":
             return any_of(bare, TokenPrefix(f"{parameter.name}:identifier|"))
         case _:

@@ -159,39 +159,45 @@ class _AsPoint(NamedTuple):
 
 
 class _AsComposite(NamedTuple):
-    """Both parts of each element; where one has nothing to search by, the bare token."""
+    """All parts of each element; where one has nothing to search by, the bare token."""
 
     name: str
-    first: tuple[Evaluate, ...]
-    second: tuple[Evaluate, ...]
+    parts: tuple[tuple[Evaluate, ...], ...]
     type: str
 
     def collect(self, nodes: Collection, around: Environment, site: Site, found: _Found) -> None:
         for node in nodes:
-            coded = [item for part in self.first for item in part([node], around)]
-            valued = [item for part in self.second for item in part([node], around)]
-            if not (coded and valued):
+            coded, *valued = (
+                [item for evaluate in part for item in evaluate([node], around)] for part in self.parts
+            )
+            if not coded or not all(valued):
                 continue
             forms = composite.codes(coded, site)
             if self.type in _EXTENTS:
-                ranges = self._ranges(forms, _EXTENTS[self.type](valued, site))
+                ranges = self._ranges(forms, valued, site)
                 found.ranges.extend(ranges)
                 found.tokens.extend([] if ranges else [f"{self.name}|"])
             else:
-                found.tokens.extend(self._tokens(forms, valued, site) or [f"{self.name}|"])
+                found.tokens.extend(self._tokens(forms, valued[0], site) or [f"{self.name}|"])
 
     def _tokens(self, forms: list[str], valued: Collection, site: Site) -> list[str]:
         suffixes = [suffix for suffix in _SUFFIXES[self.type](valued, site) if suffix.startswith("|")]
-        joined = [f"|{escape(form)}{suffix}" for form in forms for suffix in suffixes]
+        joined = [f"|{escape(form)}{suffix}" for form in composite.asked_for(forms) for suffix in suffixes]
         return [self.name + suffix for suffix in joined if len(suffix) <= TOKEN_CHARACTERS_MAX]
 
-    def _ranges(self, forms: list[str], extents: Sequence[tuple[Any, ...]]) -> list[Range]:
+    def _ranges(self, forms: list[str], valued: Sequence[Collection], site: Site) -> list[Range]:
         return [
-            Range(f"{self.name}|{code}", low, high, composite.units_in(systems, *units or ((),)))
+            Range(f"{name}|{code}", low, high, composite.units_in(systems, *units or ((),)))
             for code, systems in composite.systems_by_code(forms).items()
-            for low, high, *units in extents
+            for name, (low, high, *units) in self._extents(valued, site)
             if len(code) <= TOKEN_CHARACTERS_MAX
         ]
+
+    def _extents(self, valued: Sequence[Collection], site: Site) -> list[tuple[str, tuple[Any, ...]]]:
+        """Each with the name that it goes by."""
+        if len(valued) > 1:
+            return composite.spans(self.name, *valued)
+        return [(self.name, extent) for extent in _EXTENTS[self.type](valued[0], site)]
 
 
 Use = _AsTokens | _AsRanges | _AsPoint | _AsComposite
@@ -245,8 +251,8 @@ def _plan(resource_type: str) -> _Plan:
 
 def _joined(parameter: Parameter) -> list[tuple[_Selection, frozenset[str] | None]]:
     """The selections of a composite, each with the members one of which must be there."""
-    first, second = (tuple(map(compiled_syntax, part.alternatives)) for part in parameter.components)
-    use = _AsComposite(parameter.name, first, second, parameter.components[1].type)
+    parts = tuple(tuple(map(compiled_syntax, part.alternatives)) for part in parameter.components)
+    use = _AsComposite(parameter.name, parts, parameter.components[1].type)
     found = []
     for alternative in parameter.alternatives:
         wanted: tuple[Syntax, ...] = (alternative,)

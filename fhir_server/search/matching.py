@@ -86,10 +86,14 @@ def _contains(wanted: TokenContaining, token: str) -> bool:
 
 def _within(bounds: InRange, found: Range) -> bool:
     return (
-        found.parameter == bounds.parameter
+        _is_named(bounds, found.parameter)
         and (bounds.low_min is None or bounds.low_min <= found.low)
         and (bounds.low_max is None or found.low <= bounds.low_max)
         and (bounds.high_min is None or bounds.high_min <= found.high)
         and (bounds.high_max is None or found.high <= bounds.high_max)
         and (bounds.unit is None or bounds.unit in found.units)
     )
+
+
+def _is_named(bounds: InRange, parameter: str) -> bool:
+    return parameter.startswith(bounds.parameter) if bounds.is_prefix else parameter == bounds.parameter

@@ -24,7 +24,7 @@ SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
 """The parameter types that a search gets an answer for."""
 
 _JOINED: Final[frozenset[SearchType]] = frozenset(("token", "reference", "string", "date", "quantity"))
-"""What a composite may join to a code."""
+"""What a composite may join to a code: one of these, or two numbers, where something begins and ends."""
 
 _R4: Final = "http://hl7.org/fhir/SearchParameter/"
 
@@ -142,7 +142,12 @@ def _component(
     resource_type: str, composite: SearchParameter, expression: str, declared: SearchParameter, of: Outcomes
 ) -> Parameter:
     relative = operands(parse(expression), "|")
-    found = tuple(each for outcome in of for operand in relative for each in outcomes(operand, outcome.type))
+    found = tuple(
+        each
+        for outcome in of
+        for operand in relative
+        for each in outcomes(operand, outcome.type, resource_type)
+    )
     types = frozenset(outcome.type for outcome in found)
     reached = {type for outcome in found for type in _declared_targets(outcome) or declared.targets}
     return Parameter(
@@ -167,9 +172,16 @@ def _declared() -> Mapping[str, SearchParameter]:
 
 
 def _is_joined(components: tuple[Parameter, ...]) -> bool:
-    """A code and one value, which an index can ask together."""
-    kinds = [component.type for component in components if component.alternatives]
-    return len(kinds) == len(components) == 2 and kinds[0] == "token" and kinds[1] in _JOINED
+    """A code and a value, or a beginning and an end, which an index can ask together."""
+    if not all(component.alternatives for component in components):
+        return False
+    match [component.type for component in components]:
+        case ["token", kind]:
+            return kind in _JOINED
+        case ["token", "number", "number"]:
+            return True
+        case _:
+            return False
 
 
 def _selecting(parameter: Parameter) -> tuple[object, ...]:

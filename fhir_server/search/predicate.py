@@ -60,7 +60,7 @@ class InRange:
     The entry has one range of this parameter (`Type|param`) within the bounds, and in `unit`.
 
     A range is closed: [low, high], as Range says. All bounds are inclusive and hold of the same
-    range; None does not bound.
+    range; None does not bound. With `is_prefix` the parameter's name starts so.
     """
 
     parameter: str
@@ -69,6 +69,7 @@ class InRange:
     high_min: Bound | None = None
     high_max: Bound | None = None
     unit: str | None = None
+    is_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)

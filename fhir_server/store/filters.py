@@ -133,13 +133,18 @@ def starting_with(field: str, prefix: str, member: str | None = None) -> Documen
     """The field has an element, or one whose member, starts so, in the order of code points."""
     if not _writable(prefix):
         return NOTHING
+    bounds = _starting(prefix)
+    return {field: {"$elemMatch": bounds if member is None else {member: bounds}}}
+
+
+def _starting(prefix: str) -> Document:
     bounds: Document = {"$gte": prefix}
     beyond = prefix.rstrip(_LAST_CHARACTER)
     if beyond:
         code = ord(beyond[-1]) + 1
         # Surrogates are no characters: what comes after U+D7FF is U+E000.
         bounds["$lt"] = beyond[:-1] + chr(0xE000 if code == 0xD800 else code)
-    return {field: {"$elemMatch": bounds if member is None else {member: bounds}}}
+    return bounds
 
 
 def containing(field: str, start: str, text: str) -> Document:
@@ -200,7 +205,7 @@ def _in_range(wanted: InRange, field: str) -> Document:
     highs = bounded(_greatest(wanted.high_min, wanted.low_min), wanted.high_max)
     if lows is None or highs is None or not _writable(wanted.parameter):
         return NOTHING
-    element: dict[str, Any] = {"p": wanted.parameter}
+    element: dict[str, Any] = {"p": _starting(wanted.parameter) if wanted.is_prefix else wanted.parameter}
     if lows:
         element["lo"] = lows
     if highs:

@@ -32,7 +32,7 @@ TYPES: Final = sorted(definitions().resource_types)
 MODES: Final = get_args(CapabilityMode)
 
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {
-    "composite": ("http://loinc.org|8480-6$120", "a$2024-02"),
+    "composite": ("http://loinc.org|8480-6$120", "a$2024-02", "1$2$3"),
     "date": ("2024-02",),
     "number": ("1",),
     "quantity": ("5.4|http://unitsofmeasure.org|mg",),

@@ -236,3 +236,5 @@ def test_what_an_expression_can_select_is_known_without_a_resource() -> None:
     assert [outcome.type for outcome in found] == ["Quantity", "CodeableConcept"]
     assert outcomes(parse("Patient.deceased.exists()"), "Patient") == (Outcome("boolean"),)
     assert outcomes(parse("Patient.name"), "Observation") == ()
+    (of_the_resource,) = outcomes(parse("%resource.gender"), "Patient.contact", "Patient")
+    assert of_the_resource.type == "code"

@@ -40,7 +40,8 @@ def test_what_is_extracted_is_found_again(type: str) -> None:
         for found_range in set(entry.ranges):
             code, _, first = found_range.parameter.partition("|")[2].partition("|")
             least = "gt1800" if isinstance(found_range.low, int) else "gt-1e300"
-            least = f"{written(unescaped(first))}${least}" if first else least
+            values = len(parameters_of(type)[code.partition(":")[0]].components) - 1
+            least = "$".join([written(unescaped(first)), *[least] * values]) if first else least
             asked = query(type, (code, least), (f"{code}:missing", "false")).predicate
             assert matches(asked, a_version(entry, type=type)) or type == "AuditEvent", code
 
@@ -112,7 +113,7 @@ def test_extraction_looks_at_every_parameter_that_can_be_searched() -> None:
             and parameter.code not in ("_id", "_lastUpdated")
         ]
     # What asks for a certain url, system or type is left: no generated resource has it. Nor has any a
-    # UsageContext of another type than the first.
+    # UsageContext of another type than the first, or all three parts of a coordinate.
     assert [name for name in never if not asks_for_a_value(name)] == []
 
 
@@ -124,7 +125,7 @@ def names_in(entry: Entry) -> set[str]:
 def asks_for_a_value(name: str) -> bool:
     type, _, code = name.partition("|")
     declared = definitions().search_parameters[type][code]
-    if code == "context-type-quantity":
+    if code == "context-type-quantity" or code.endswith("-coordinate"):
         return True
     expression = CORRECTED.get(declared.url, declared.expression) or ""
     return any(

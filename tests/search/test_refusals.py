@@ -77,7 +77,7 @@ from tests.search.versions import query
         ("RiskAssessment", "probability", "1e999", Invalid),
         ("RiskAssessment", "probability", "Infinity", Invalid),
         ("RiskAssessment", "probability", "٣", Invalid),
-        ("MolecularSequence", "chromosome-window-coordinate", "1$2$3", Unsupported),
+        ("MolecularSequence", "chromosome-window-coordinate", "1$2", Invalid),
         ("Observation", "_sort", "code-value-concept", Unsupported),
         ("Patient", "age", "5", Unsupported),
         ("Patient", "_text", "a", Unsupported),

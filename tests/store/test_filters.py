@@ -108,6 +108,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
         TokenContaining, st.sampled_from(["Patient|$", "\ud800"]), st.sampled_from(["w", "\\|b", "\udc00"])
     ),
     st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
+    st.builds(InRange, st.sampled_from(["r", "", "\ud800"]), bounds, bounds, is_prefix=st.just(True)),
     st.builds(RangePrefix, st.sampled_from(["r", "$", "x", "", "\ud800"])),
     st.builds(OfPatients, some_ids),
     st.builds(OnlyOfPatients, some_ids),

@@ -18,6 +18,7 @@ from fhir_server.r4.fhirpath.syntax import (
     Member,
     Syntax,
     TypeOperation,
+    Variable,
     type_name,
 )
 
@@ -34,31 +35,38 @@ Outcomes = tuple[Outcome, ...]
 _KEEPING = frozenset(("where", "first", "last", "tail", "distinct", "trace"))
 
 
-def outcomes(expression: Syntax, type: str) -> Outcomes:
-    """The types of result of `expression` asked of a `type`; none if it names what is not there."""
-    return _outcomes(expression, (Outcome(type),))
+def outcomes(expression: Syntax, type: str, resource: str | None = None) -> Outcomes:
+    """
+    The types of result of `expression` asked of a `type`; none if it names what is not there.
+
+    `resource` is the type of `%resource`, where that is another one.
+    """
+    return _outcomes(expression, (Outcome(type),), Outcome(resource or type))
 
 
-def _outcomes(expression: Syntax, focus: Outcomes) -> Outcomes:
+def _outcomes(expression: Syntax, focus: Outcomes, resource: Outcome) -> Outcomes:
     match expression:
         case Literal(type=type):
             return (Outcome(type),)
+        case Variable(name="resource"):
+            return (resource,)
         case Member(of=None, name=name) if name[0].isupper() and is_type(name):
             return tuple(outcome for outcome in focus if is_a(outcome.type, name))
         case Member(of=of, name=name):
             return tuple(
                 Outcome(found.type, found.element)
-                for outcome in (_outcomes(of, focus) if of else focus)
+                for outcome in (_outcomes(of, focus, resource) if of else focus)
                 for found in alternatives(outcome.type, name)
             )
         case Index(of=of):
-            return _outcomes(of, focus)
+            return _outcomes(of, focus, resource)
         case TypeOperation(operator="as", of=of, type=wanted):
-            return _only(_outcomes(of, focus), wanted)
+            return _only(_outcomes(of, focus, resource), wanted)
         case Binary(operator="|", left=left, right=right):
-            return tuple(dict.fromkeys(_outcomes(left, focus) + _outcomes(right, focus)))
+            both = _outcomes(left, focus, resource) + _outcomes(right, focus, resource)
+            return tuple(dict.fromkeys(both))
         case Call(of=of, name=name, arguments=arguments):
-            return _of_call(_outcomes(of, focus) if of else focus, name, arguments)
+            return _of_call(_outcomes(of, focus, resource) if of else focus, name, arguments)
         case _:
             return (Outcome("boolean"),)
 

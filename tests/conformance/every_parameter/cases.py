@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from fhir_server.r4.definitions import SearchParameter, definitions
+from tests.conformance.every_parameter import coordinates
 from tests.conformance.every_parameter.joined import Part, pairs_of_parts, stored
 from tests.conformance.every_parameter.oracle import plainly, selected
 from tests.conformance.every_parameter.paths import Selection, selections
@@ -60,7 +61,9 @@ def cases() -> list[Case]:
     numbers = itertools.count(1)
     found = []
     for type, parameter in parameters():
-        if parameter.type == "composite":
+        if len(parameter.components) == coordinates.PARTS:
+            found.append(_coordinates(type, parameter, next(numbers)))
+        elif parameter.type == "composite":
             both = pairs_of_parts(type, parameter)
             found += [_composite(type, parameter, parts, next(numbers)) for parts in both]
         else:
@@ -102,14 +105,30 @@ def _composite(type: str, parameter: SearchParameter, parts: tuple[Part, Part], 
     wanted, resource, twin = stored(parts, n)
     assert wanted.are_in(resource), f"{parameter.url}: fhirpathpy does not find both parts in one element"
     assert not wanted.are_in(twin), f"{parameter.url}: the twin has both parts in one element"
-    having, told = frozenset((resource["id"],)), {resource["id"], twin["id"]}
-    questions = [
-        _question(type, f"{parameter.code}:missing", "false", frozenset(told), told),
-        _question(type, f"{parameter.code}:missing", "true", frozenset(), told),
-        *(_question(type, parameter.code, text, having, told) for text in wanted.searches),
-    ]
     about = f"{parts[0].one} and {parts[1].one}"
-    return Case(parameter, type, about, (resource, twin), tuple(questions))
+    return _found_together(parameter, type, about, (resource, twin), wanted.searches)
+
+
+def _coordinates(type: str, parameter: SearchParameter, n: int) -> Case:
+    both = coordinates.stored(parameter.code, n)
+    return _found_together(parameter, type, parameter.code, both, coordinates.values())
+
+
+def _found_together(
+    parameter: SearchParameter,
+    type: str,
+    about: str,
+    both: tuple[dict[str, Any], dict[str, Any]],
+    texts: Iterable[str],
+) -> Case:
+    """Both have each part, the first of them all parts in one element."""
+    ids = [resource["id"] for resource in both]
+    questions = [
+        _question(type, f"{parameter.code}:missing", "false", frozenset(ids), ids),
+        _question(type, f"{parameter.code}:missing", "true", frozenset(), ids),
+        *(_question(type, parameter.code, text, frozenset(ids[:1]), ids) for text in texts),
+    ]
+    return Case(parameter, type, about, both, tuple(questions))
 
 
 def _asked(parameter: SearchParameter, one: Selection, value: Any) -> list[tuple[str, str]]:

@@ -20,7 +20,6 @@ from tests.conformance.every_parameter.paths import Selection, selections_of
 from tests.conformance.every_parameter.resources import put, without
 from tests.conformance.every_parameter.values import Search, pair, searches
 
-PARTS: Final = 2
 ELEMENTS_MAX: Final = 2
 """Of those that are joined, in one resource that is stored here."""
 
@@ -73,9 +72,7 @@ class Joined:
 
 
 def pairs_of_parts(type: str, parameter: SearchParameter) -> Iterator[tuple[Part, Part]]:
-    """None for a composite of three parts."""
-    if len(parameter.components) != PARTS:
-        return
+    """A composite of two parts, in each element and with each type that it selects."""
     first, second = parameter.components
     for holder in (parameter.expression or "").split(" | "):
         yield from itertools.product(_parts(type, holder, first), _parts(type, holder, second))
