@@ -31,6 +31,7 @@ from fhir_server.api.response import Send
 from fhir_server.feeds import hl7v2_feed
 from fhir_server.interactions.submission import Rules
 from fhir_server.pipeline.consents import Consents
+from fhir_server.pipeline.full_text import begin_to_write
 from fhir_server.pipeline.links import SEALED_FOR
 from fhir_server.pipeline.services import Measures, Services
 from fhir_server.preparing.preparing import Preparing, PreparingLimits
@@ -127,6 +128,7 @@ class Application:
         self._store = store
         self._open.push_async_callback(store.close)
         await store.state.put(*SERVED, {"base_url": settings.base_url})
+        await begin_to_write(store, settings.full_text)
         preparing = _preparing(settings)
         self._open.push_async_callback(preparing.close)
         services = await _services(settings, store, preparing, self._metrics)
@@ -187,7 +189,9 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
 
 
 def _preparing(settings: Settings) -> Preparing:
-    rules = Rules(settings.base_url, settings.resource_bytes_max, settings.bundle_entries_max)
+    rules = Rules(
+        settings.base_url, settings.resource_bytes_max, settings.bundle_entries_max, settings.full_text
+    )
     return Preparing(
         rules,
         PreparingLimits(

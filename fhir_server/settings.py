@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     sort_matches_max: int = Field(
         10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
     )
+    full_text: Literal["off", "narrative", "content"] = Field(
+        "narrative",
+        description="The words that are indexed: `narrative` for `_text`, `content` for `_content` too.",
+    )
     request_seconds_max: float = Field(120.0, gt=0, description="Time for one request.")
     query_seconds_max: float = Field(30.0, gt=0, description="Time for one query of the database.")
     search_values_max: int = Field(

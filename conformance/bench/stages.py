@@ -192,7 +192,13 @@ async def _of_create(stand: Stand) -> dict[str, float]:
 def _prepared(stand: Stand, resource: dict[str, Any]) -> Prepared:
     key = Key(resource["resourceType"], stand.services.new_id())
     settings = stand.services.settings
-    return prepare(resource, key, base_url=settings.base_url, resource_bytes_max=settings.resource_bytes_max)
+    return prepare(
+        resource,
+        key,
+        base_url=settings.base_url,
+        resource_bytes_max=settings.resource_bytes_max,
+        full_text=settings.full_text,
+    )
 
 
 def _stored(one: Prepared) -> Version:

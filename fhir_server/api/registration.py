@@ -40,6 +40,7 @@ def registered(
         operations=tuple(operations),
         conditional_delete_max=settings.conditional_delete_max,
         cors=bool(settings.cors_origins),
+        full_text=settings.full_text,
     )
 
 

@@ -26,6 +26,7 @@ from fhir_server.r4.shaping import shape_of_one, shaped
 from fhir_server.search.criteria import why_not
 from fhir_server.search.includes import followed, followed_to
 from fhir_server.search.parameters import Parameter, parameters_of
+from fhir_server.search.text import Indexed
 from fhir_server.search.version import instant
 
 SOFTWARE: Final = "FHIR interoperability server"
@@ -134,7 +135,7 @@ def _rest(registered: Registered) -> dict[str, Any]:
         },
         "resource": [_resource(name, registered) for name in sorted(definitions().resource_types)],
         "interaction": [{"code": code} for code in registered.system],
-        "searchParam": [_search_param(parameter) for parameter in searchable_in_all()],
+        "searchParam": [_search_param(parameter) for parameter in searchable_in_all(registered)],
         **_operations(registered.operations_at("system")),
         "compartment": list(COMPARTMENTS.values()),
     }
@@ -142,7 +143,7 @@ def _rest(registered: Registered) -> dict[str, Any]:
 
 def _resource(name: str, registered: Registered) -> dict[str, Any]:
     interactions = interactions_of(name, registered)
-    parameters = searchable(name)
+    parameters = searchable(name, registered)
     conditional = registered.conditional.intersection(interactions)
     told: dict[str, Any] = {
         "type": name,
@@ -181,19 +182,26 @@ def operations_of(resource_type: str, registered: Registered) -> tuple[Registere
     )
 
 
-def searchable(resource_type: str) -> list[Parameter]:
+def searchable(resource_type: str, registered: Registered) -> list[Parameter]:
     """The search parameters of the type that a search gets an answer for, in the order of their codes."""
     return [
         parameter
         for code, parameter in parameters_of(resource_type).items()
-        if why_not((resource_type,), code) is None and _is_kept(parameter)
+        if why_not((resource_type,), code, _indexed(registered)) is None and _is_kept(parameter)
     ]
 
 
-def searchable_in_all() -> list[Parameter]:
+def searchable_in_all(registered: Registered) -> list[Parameter]:
     """Those that a search over all types gets an answer for, as one of the types has them."""
     types = tuple(sorted(definitions().resource_types))
-    return [parameter for parameter in searchable(types[0]) if why_not(types, parameter.code) is None]
+    indexed = _indexed(registered)
+    first = searchable(types[0], registered)
+    return [parameter for parameter in first if why_not(types, parameter.code, indexed) is None]
+
+
+def _indexed(registered: Registered) -> Indexed:
+    """What the setting promises: what is not indexed yet is refused with the reason."""
+    return Indexed(registered.full_text, registered.full_text)
 
 
 def _search_param(parameter: Parameter) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from fhir_server.r4.validation import validate
 from fhir_server.search.entry import Entry
 from fhir_server.search.extraction import extract
 from fhir_server.search.version import Version
+from fhir_server.search.words import FullText
 
 Parts = tuple[bytes, bytes, bytes]
 
@@ -71,9 +72,11 @@ def require_id(resource: Resource, key: Key) -> None:
         raise Invalid("The id in the body is not the id in the address", f"{key.type}.id")
 
 
-def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: int) -> Prepared:
+def prepare(
+    resource: Resource, key: Key, *, base_url: str, resource_bytes_max: int, full_text: FullText = "off"
+) -> Prepared:
     """
-    Judge `resource` and make it ready to be stored as `key`.
+    Judge `resource` and make it ready to be stored as `key`; of its words is kept what `full_text` says.
 
     Raises Invalid when it is not of the type that was addressed, Unprocessable with each
     broken rule, TooLarge beyond `resource_bytes_max`.
@@ -88,7 +91,7 @@ def prepare(resource: Resource, key: Key, *, base_url: str, resource_bytes_max: 
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
     _require_resolved(resource, parts)
-    entry = extract(resource, key, base_url=base_url)
+    entry = extract(resource, key, base_url=base_url, full_text=full_text)
     prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues)
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
 

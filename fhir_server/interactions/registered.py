@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from fhir_server.search.words import FullText
+
 TypeInteraction = Literal[
     "read",
     "vread",
@@ -52,6 +54,7 @@ class Registered:
     `system` and `types` are interactions by level; of `types`, those in `conditional` are there
     with criteria, too. `formats` and `patch_formats` are media types. A conditional delete
     takes up to `conditional_delete_max` resources. `cors`: scripts of other origins may call.
+    `full_text` says what is kept the words of, for `_text` and `_content`.
     """
 
     system: tuple[SystemInteraction, ...]
@@ -62,6 +65,7 @@ class Registered:
     operations: tuple[RegisteredOperation, ...]
     conditional_delete_max: int
     cors: bool
+    full_text: FullText = "off"
 
     def operations_at(self, *levels: Level) -> tuple[RegisteredOperation, ...]:
         """Those that are asked for on one of the levels."""

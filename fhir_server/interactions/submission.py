@@ -27,6 +27,7 @@ from fhir_server.r4.errors import FhirError, Invalid, Issue, TooCostly, Unproces
 from fhir_server.r4.media import Format
 from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.xml import from_xml
+from fhir_server.search.words import FullText
 
 Kind = Literal["batch", "transaction"]
 
@@ -42,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True):
     base_url: str
     resource_bytes_max: int
     entries_max: int
+    full_text: FullText = "off"
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -170,6 +172,7 @@ class SubmittedBundle:
                     order.key,
                     base_url=rules.base_url,
                     resource_bytes_max=rules.resource_bytes_max,
+                    full_text=rules.full_text,
                 ),
             )
         except FhirError as refusal:

@@ -19,6 +19,7 @@ from fhir_server.interactions.bundles import Links, history_bundle, operation_ou
 from fhir_server.interactions.shaping import shaped_version
 from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
+from fhir_server.pipeline.full_text import indexed_words
 from fhir_server.pipeline.including import Including
 from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing
@@ -47,7 +48,8 @@ _SHAPED_AT_ONCE = 16
 async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
     settings = services.settings
     now = services.clock()
-    query = parse(interaction, limits=services.search_limits, base_url=settings.base_url)
+    indexed = await indexed_words(interaction.parameters, services)
+    query = parse(interaction, limits=services.search_limits, base_url=settings.base_url, indexed=indexed)
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.searches(query)
     searched = frozenset(query.types) or all_types() - set(_AUDIT)

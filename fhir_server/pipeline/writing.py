@@ -185,7 +185,13 @@ def prepare_resource(
     if isinstance(interaction, Update):
         require_id(resource, key)
     settings = services.settings
-    return prepare(resource, key, base_url=settings.base_url, resource_bytes_max=settings.resource_bytes_max)
+    return prepare(
+        resource,
+        key,
+        base_url=settings.base_url,
+        resource_bytes_max=settings.resource_bytes_max,
+        full_text=settings.full_text,
+    )
 
 
 def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail: Trail) -> Planned:

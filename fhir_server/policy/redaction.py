@@ -22,12 +22,14 @@ from fhir_server.search.entry import Entry
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Not,
     Nothing,
     OfPatients,
     Or,
     Predicate,
     TokenPrefix,
+    WordPrefix,
     all_of,
     any_of,
     none_of,
@@ -51,7 +53,10 @@ def redacted(version: Version, right: Right) -> Version:
 
 
 def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
-    """`predicate`, asking of a Group's members only for those that this right shows."""
+    """
+    `predicate`, asking of a Group's members only for those that this right shows, and for none of its
+    words, which name them all.
+    """
     if not right.confined:
         return predicate
     own = frozenset(f"{_MEMBER}|Patient/{id}" for id in _patients(right.predicate))
@@ -65,6 +70,11 @@ def _asking(predicate: Predicate, own: frozenset[str]) -> Predicate:
             return AnyToken(askable) if askable else Nothing()
         case TokenPrefix(prefix=prefix) if prefix.startswith(_MEMBER):
             return AnyToken(own) if own and prefix == f"{_MEMBER}|" else Nothing()
+        case AnyWord(values=values):
+            shown = frozenset(value for value in values if not value.startswith(_WORDS))
+            return AnyWord(shown) if shown else Nothing()
+        case WordPrefix(prefix=prefix) if prefix.startswith(_WORDS):
+            return Nothing()
         case And(parts=parts):
             return all_of(*(_asking(part, own) for part in parts))
         case Or(parts=parts):
@@ -116,4 +126,6 @@ def _patients(predicate: Predicate) -> Iterator[str]:
 
 
 _MEMBER: Final = "Group|member"
+_WORDS: Final = ("Group|_text|", "Group|_content|")
+"""Any of them may be the name of a member who is not shown."""
 _OF_ALL_MEMBERS: Final = frozenset(("quantity", "text", "contained"))

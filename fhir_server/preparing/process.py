@@ -134,7 +134,8 @@ def _pieces(items: Iterable[Item]) -> Iterator[list[Item]]:
     for item in items:
         some.append(item)
         if isinstance(item, Ready):
-            weight += sum(map(len, item.prepared.parts)) + sum(map(len, item.prepared.entry.tokens))
+            entry = item.prepared.entry
+            weight += sum(map(len, (*item.prepared.parts, *entry.tokens, *entry.words)))
         elif isinstance(item, Raw):
             weight += len(item.text)
         if weight >= PIECE_BYTES or len(some) >= PIECE_ITEMS:

@@ -18,6 +18,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/XSS_Filter_Evasion_Cheat_Sheet.ht
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 from xml.parsers import expat
 
@@ -98,6 +99,19 @@ def narrative_fault(text: str) -> str | None:
     except (expat.ExpatError, UnicodeEncodeError):
         return "must be well-formed XML with one root element and no entities but XML's own"
     return None if reader.has_content else "must have some content (txt-2)"
+
+
+def text_of(narrative: str) -> str:
+    """What a narrative says, without its markup; each tag ends a word. Of a faulty one what can be read."""
+    said: list[str] = []
+    parser = expat.ParserCreate("utf-8")
+    parser.buffer_text = True
+    parser.StartElementHandler = lambda _name, _attributes: said.append(" ")
+    parser.EndElementHandler = lambda _name: said.append(" ")
+    parser.CharacterDataHandler = said.append
+    with suppress(expat.ExpatError, UnicodeEncodeError):
+        parser.Parse(narrative.encode(), True)  # noqa: FBT003 - expat's own signature
+    return "".join(said)
 
 
 class _Refused(Exception):

@@ -23,6 +23,7 @@ from fhir_server.search.limits import SearchLimits
 from fhir_server.search.predicate import And, AnyToken, Predicate, asks_elsewhere
 from fhir_server.search.query import parse
 from fhir_server.search.results import RESULT_PARAMETERS
+from fhir_server.search.text import asks_for_words
 
 LOCKS_MAX: Final = 200
 """Of one resource: identifiers are few."""
@@ -35,9 +36,12 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> 
     """
     What a match must fulfil.
 
-    Raises Invalid when nothing positive is asked for: criteria that anything matches are a mistake.
+    Raises Invalid when nothing positive is asked for: criteria that anything matches are a mistake;
+    Unsupported for words of a text, by which nothing is identified.
     """
     for name, _ in criteria.parameters:
+        if asks_for_words(name):
+            raise Unsupported(f"`{name[:64]}` says too little for a criterion of a conditional interaction")
         if name.partition(":")[0] in RESULT_PARAMETERS:
             raise Invalid(f"`{name[:64]}` shapes results and is no criterion of a conditional interaction")
     if all(name.partition(":")[2] in _NEGATIVE for name, _ in criteria.parameters):

@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/search.html#parameters
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
@@ -29,6 +30,8 @@ from fhir_server.search.predicate import (
     of_types,
 )
 from fhir_server.search.site import Site
+from fhir_server.search.text import NO_WORDS, Indexed, has_parameter
+from fhir_server.search.text import criterion as of_words
 from fhir_server.search.unions import implies_type, union
 from fhir_server.search.values import (
     composite,
@@ -57,11 +60,11 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "special": special.criterion,
 }
 
-UNSUPPORTED: Final = frozenset(("_content", "_filter", "_query", "_text"))
+UNSUPPORTED: Final = frozenset(("_filter", "_query"))
 """Parameters of R4 for all types that this server does not have."""
 
 
-def why_not(types: Iterable[str], name: str) -> FhirError | None:
+def why_not(types: Iterable[str], name: str, indexed: Indexed = NO_WORDS) -> FhirError | None:
     """
     Why a criterion of this name gets no answer for resources of all these types, whatever its value.
 
@@ -73,10 +76,12 @@ def why_not(types: Iterable[str], name: str) -> FhirError | None:
     except Invalid as error:
         return error
     if link is not None:
-        return why_no_link(link, types, why_not)
+        return why_no_link(link, types, partial(why_not, indexed=indexed))
     code = name.partition(":")[0]
     if code == "_list":
         return None
+    if has_parameter(types, code):
+        return indexed.why_not(types, code)
     if code in UNSUPPORTED:
         return Unsupported(f"The search parameter `{code}` is not supported")
     for type in types:
@@ -113,7 +118,12 @@ def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site
     link = link_of(name)
     if link is not None:
         return any_of(
-            *asked(link, tuple(types), lambda ends, rest: criterion(ends, rest, values, site), why_not)
+            *asked(
+                link,
+                tuple(types),
+                lambda ends, rest: criterion(ends, rest, values, site),
+                partial(why_not, indexed=site.indexed),
+            )
         )
     code, colon, modifier = name.partition(":")
     if colon and not modifier:
@@ -125,6 +135,10 @@ def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site
             return _last_updated(code, modifier, values, site)
         case "_list":
             return _listed(modifier, values)
+        case "_text" | "_content":
+            if modifier:
+                raise Invalid(f"The modifier `:{modifier[:64]}` of `{code}` is not supported; it has none")
+            return of_words(types, code, values)
         case _:
             return union(
                 _among(types, type, _of_type(parameters_of(type)[code], modifier, values, site))

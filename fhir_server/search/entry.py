@@ -16,6 +16,11 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|code|`                    the element is there, but has nothing to search by
 * `~deleted`                             a tombstone
 
+A word stands beside the tokens (words.py):
+
+* `Condition|_text|liver`                a word of the narrative
+* `Condition|_content|heart`             a word that stands elsewhere in the resource
+
 Inside a value `|` is written `\\|` and `\\` is written `\\\\`, so no value can pass for two.
 """
 
@@ -66,6 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
     patients: tuple[str, ...] = ()
     clinical_date: int | None = None
     point: Point | None = None
+    words: tuple[str, ...] = ()
 
 
 def aligned(text: str) -> str:

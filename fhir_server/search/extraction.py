@@ -46,6 +46,7 @@ from fhir_server.search.values import (
     token,
     uri,
 )
+from fhir_server.search.words import FullText, words_of
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
@@ -77,9 +78,11 @@ _BESIDE: Final = (":text|", ":of-type|", ":whole|")
 _PATIENT: Final = "|Patient/"
 
 
-def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = UTC) -> Entry:
+def extract(
+    resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = UTC, full_text: FullText = "off"
+) -> Entry:
     """
-    The index entry of `resource` as `key`.
+    The index entry of `resource` as `key`; `full_text` says which of its words are kept.
 
     A parameter whose element is there but has nothing to search by (a CodeableConcept of
     text alone) leaves the bare token `Type|param|`, so that `:missing` knows.
@@ -100,6 +103,7 @@ def extract(resource: Resource, key: Key, *, base_url: str = "", zone: tzinfo = 
         patients=tuple(dict.fromkeys(found.patients)),
         clinical_date=_clinical_date(plan.clinical_date, found.ranges),
         point=found.points[0] if found.points else None,
+        words=words_of(key.type, resource, full_text),
     )
 
 

@@ -15,6 +15,7 @@ from fhir_server.search.great_circle import is_within
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Elsewhere,
     Everything,
     InRange,
@@ -31,6 +32,7 @@ from fhir_server.search.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WordPrefix,
 )
 from fhir_server.search.version import Version
 
@@ -60,6 +62,10 @@ def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = N
             return any(token.startswith(prefix) for token in version.entry.tokens)
         case TokenContaining():
             return any(_contains(predicate, token) for token in version.entry.tokens)
+        case AnyWord(values=values):
+            return not values.isdisjoint(version.entry.words)
+        case WordPrefix(prefix=prefix):
+            return any(word.startswith(prefix) for word in version.entry.words)
         case InRange():
             return any(_within(predicate, found) for found in version.entry.ranges)
         case RangePrefix(prefix=prefix):

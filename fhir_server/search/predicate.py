@@ -55,6 +55,20 @@ class TokenContaining:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyWord:
+    """The entry has one of these words."""
+
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WordPrefix:
+    """The entry has a word that starts so."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class InRange:
     """
     The entry has one range of this parameter (`Type|param`) within the bounds, and in `unit`.
@@ -174,6 +188,8 @@ Predicate = (
     | AnyToken
     | TokenPrefix
     | TokenContaining
+    | AnyWord
+    | WordPrefix
     | InRange
     | RangePrefix
     | OfPatients

@@ -39,6 +39,7 @@ from fhir_server.search.results import (
     total_of,
 )
 from fhir_server.search.site import Site
+from fhir_server.search.text import NO_WORDS, Indexed, asks_for_words, weight_of
 from fhir_server.search.unions import implies_type
 
 __all__ = [
@@ -83,9 +84,11 @@ def parse(
     limits: SearchLimits,
     base_url: str = "",
     zone: tzinfo = UTC,
+    indexed: Indexed = NO_WORDS,
 ) -> Query:
     """
-    What `search` asks for; `base_url` is ours, and a date without a zone is in `zone`.
+    What `search` asks for; `base_url` is ours, and a date without a zone is in `zone`; what can be
+    asked of words says `indexed`.
 
     Raises Invalid for what cannot be understood, Unsupported for what R4 defines and this
     server has not, TooCostly and TooLarge beyond `limits`.
@@ -93,7 +96,7 @@ def parse(
     limits.refuse_excess(search.parameters)
     lenient = search.handling == "lenient"
     types = _types(search)
-    criteria, results, ignored = _sorted_out(search.parameters, types, lenient=lenient)
+    criteria, results, ignored = _sorted_out(search.parameters, types, indexed, lenient=lenient)
     given = _once(results)
     shape, misshapen = _shape(given, types, lenient=lenient)
     ignored += misshapen
@@ -101,7 +104,7 @@ def parse(
     count = count_of(given, limits)
     return Query(
         types=types,
-        predicate=_predicate(search.compartment, criteria, types, limits, Site(base_url, zone)),
+        predicate=_predicate(search.compartment, criteria, types, limits, Site(base_url, zone, indexed)),
         order=order_of(given.get("_sort"), types, limits),
         count=count,
         total=total_of(given, count),
@@ -154,7 +157,7 @@ def _types_in(compartment: Key, listed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sorted_out(
-    parameters: Parameters, types: tuple[str, ...], *, lenient: bool
+    parameters: Parameters, types: tuple[str, ...], indexed: Indexed, *, lenient: bool
 ) -> tuple[Parameters, Parameters, tuple[str, ...]]:
     """Criteria, result parameters, and the names that are ignored."""
     searched = types or tuple(sorted(definitions().resource_types))
@@ -162,7 +165,7 @@ def _sorted_out(
     for name, value in parameters:
         if name.partition(":")[0] in RESULT_PARAMETERS:
             results.append((name, value))
-        elif (refusal := why_not(searched, name)) is None:
+        elif (refusal := why_not(searched, name, indexed)) is None:
             criteria.append((name, value))
         elif lenient:
             ignored.append(name)
@@ -195,7 +198,7 @@ def _predicate(
     limits.refuse_links(name for name, _ in criteria)
     for name, value in criteria:
         values = split(value, ",")
-        values_count += len(values)
+        values_count += weight_of(values) if asks_for_words(name) else len(values)
         if values_count > limits.values_max:
             raise TooCostly(f"The search has more than {limits.values_max} values")
         limits.refuse_values(name, values)

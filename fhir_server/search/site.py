@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
+from fhir_server.search.text import NO_WORDS, Indexed
+
 
 class Site(NamedTuple):
     """
     `base_url` is ours, without a slash at the end: references under it are relative ones.
 
-    `zone` is where a date is that does not say.
+    `zone` is where a date is that does not say. `indexed` is what can be asked of words.
     """
 
     base_url: str = ""
     zone: tzinfo = UTC
+    indexed: Indexed = NO_WORDS

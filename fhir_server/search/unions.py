@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fhir_server.search.predicate import And, AnyToken, InRange, Or, Predicate, TokenPrefix, any_of
+from fhir_server.search.predicate import (
+    And,
+    AnyToken,
+    AnyWord,
+    InRange,
+    Or,
+    Predicate,
+    TokenPrefix,
+    WordPrefix,
+    any_of,
+)
 
 
 def union(parts: Iterable[Predicate]) -> Predicate:
@@ -23,9 +33,9 @@ def implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
     """What it is true of is of one of the types, as their names start its tokens and ranges."""
     starts = tuple(f"{type}|" for type in types)
     match predicate:
-        case AnyToken(values=values):
+        case AnyToken(values=values) | AnyWord(values=values):
             return all(value.startswith(starts) for value in values)
-        case TokenPrefix(prefix=text) | InRange(parameter=text):
+        case TokenPrefix(prefix=text) | WordPrefix(prefix=text) | InRange(parameter=text):
             return f"{text}|".startswith(starts)
         case Or(parts=parts):
             return all(implies_type(part, types) for part in parts)

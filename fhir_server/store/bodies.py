@@ -11,7 +11,7 @@ never change. What else has no room in a version is kept the same way (overflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -19,7 +19,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import Document, history_id, key_of
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.overflow import is_overflowing, set_aside_tokens, whole
+from fhir_server.store.overflow import is_overflowing, set_aside_tokens, set_aside_words, whole
 
 PART_DIGITS: Final = 3
 
@@ -27,7 +27,11 @@ PART_DIGITS: Final = 3
 def set_aside(fields: Document, limits: StoreLimits) -> list[Document]:
     """Takes out of `fields` what is too large for them; the documents that it becomes."""
     name = _name(fields)
-    return [*_set_aside_text(fields, name, limits), *set_aside_tokens(fields, name, limits)]
+    return [
+        *_set_aside_text(fields, name, limits),
+        *set_aside_tokens(fields, name, limits),
+        *set_aside_words(fields, name, limits),
+    ]
 
 
 def is_aside(fields: Document) -> bool:
@@ -63,12 +67,12 @@ async def _put_back(
     bodies: Collection, fields: Document, session: AsyncClientSession | None, *, tokens: bool
 ) -> None:
     texts: list[bytes] = []
-    others: list[Sequence[str]] = []
+    others: list[Document] = []
     async for part in bodies.find(_wanted(fields, tokens=tokens), sort=[("_id", 1)], session=session):
         if "body" in part:
             texts.append(part["body"])
         else:
-            others.append(part["tok"])
+            others.append(part)
     if _lacks_text(fields):
         fields["body"] = b"".join(texts)
         assert len(fields["body"]) == fields["size"], "a text is written with its version"

@@ -214,6 +214,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "resources": [
         _index("tok", "seq"),
         _index("pt", "tok", "-d", "seq"),
+        _index("wrd", "seq", partialFilterExpression={"wrd": {"$exists": True}}),
         _index("rng.p", "rng.lo", "rng.hi", sparse=True),
         _index("ty", "t", "seq"),
         _index("t", "seq"),
@@ -222,7 +223,10 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
         IndexModel([("geo", GEOSPHERE)]),
     ],
     "history": [_index("ty", "t", "seq"), _index("t", "seq"), _index("e")],
-    "bodies": [_index("tok", "of", sparse=True)],
+    "bodies": [
+        _index("tok", "of", sparse=True),
+        _index("wrd", "of", partialFilterExpression={"wrd": {"$exists": True}}),
+    ],
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
     "locks": [_index("at", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],

@@ -7,9 +7,10 @@ A version as a document of the collections `resources` (current) and `history` (
   its `size` instead (bodies.py)
 * `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
 * `geo` where a Location is, as GeoJSON has it: longitude first
+* `wrd` words (fhir_server/search/words.py), absent without any
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
-* `more` when there are too many tokens or patients for one document: about the bytes of those that
+* `more` when there are too many tokens, words or patients for one document: about the bytes of those that
   stand in documents of their own (overflow.py); read back, all of them are in `whole`. A tombstone
   has them where the version that it deleted has them: `of` is the number of that one
 * `was` the entry that a tombstone deleted, in no index; its `tok` is `~deleted` (and the `@`
@@ -33,7 +34,7 @@ from fhir_server.search.version import Version
 Document = dict[str, Any]
 
 PATIENT_PREFIX: Final = "@"
-WITHOUT_TOKENS: Final = {"tok": 0, "rng": 0, "was": 0}
+WITHOUT_TOKENS: Final = {"tok": 0, "wrd": 0, "rng": 0, "was": 0}
 """The projection for who judges a version by its patients alone."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,9 +55,13 @@ def document(version: Version) -> Document:
     tokens = list(entry.tokens)
     if version.body is None:
         fields["was"] = {"tok": tokens, "rng": _ranges(entry), **_scalars(entry)}
+        if entry.words:
+            fields["was"]["wrd"] = list(entry.words)
         tokens = [DELETED]
     else:
         fields["body"] = version.body
+        if entry.words:
+            fields["wrd"] = list(entry.words)
         if entry.ranges:
             fields["rng"] = _ranges(entry)
         fields |= _scalars(entry)
@@ -167,9 +172,9 @@ def own_tokens(fields: Mapping[str, Any]) -> list[str]:
 
 def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
     if "whole" in fields:
-        tokens, patients = fields["whole"]
+        tokens, patients, words = fields["whole"]
     else:
-        tokens = own_tokens(fields)
+        tokens, words = own_tokens(fields), index.get("wrd", ())
         patients = (fields["pt"],) if "pt" in fields else fields.get("pts", ())
     date = index.get("d")
     return Entry(
@@ -183,4 +188,5 @@ def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
         tuple(patients),
         None if date is None else int(date),
         _point(index["geo"]) if "geo" in index else None,
+        tuple(words),
     )

@@ -22,6 +22,7 @@ from fhir_server.search.great_circle import radians_of
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Elsewhere,
     Everything,
     InRange,
@@ -37,6 +38,7 @@ from fhir_server.search.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WordPrefix,
 )
 from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document, bound, coordinates
 
@@ -96,6 +98,10 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return starting_with(f"{layout.index}tok", prefix)
         case TokenContaining(start, text):
             return containing(f"{layout.index}tok", start, text)
+        case AnyWord(values):
+            return any_of(f"{layout.index}wrd", values)
+        case WordPrefix(prefix):
+            return starting_with(f"{layout.index}wrd", prefix)
         case InRange():
             return _in_range(predicate, f"{layout.index}rng")
         case RangePrefix(prefix):

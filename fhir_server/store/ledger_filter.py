@@ -16,6 +16,7 @@ from fhir_server.search.entry import Bound, escape
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Elsewhere,
     Everything,
     InRange,
@@ -31,6 +32,7 @@ from fhir_server.search.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WordPrefix,
 )
 from fhir_server.store.documents import Document, milliseconds, moment
 from fhir_server.store.filters import NOTHING, any_of, between, bounded, containing, starting_with
@@ -70,7 +72,7 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
             return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():
             return _in_range(predicate), True
-        case RangePrefix() | Near():
+        case RangePrefix() | Near() | AnyWord() | WordPrefix():
             return NOTHING, True
         case OfPatients(ids):
             return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False

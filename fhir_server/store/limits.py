@@ -19,8 +19,9 @@ class StoreLimits:
     A text beyond `inline_bytes_max` is kept in parts of `body_part_bytes_max` (bodies.py). An entry
     has `entry_tokens_max` tokens, ranges and patients; one of a type that lists without end
     `overflow_tokens_max`, and beyond `entry_tokens_inline_max` only `name_tokens_inline_max` of a
-    name stay in its document (overflow.py). A question may be about `overflow_matches_max` versions
-    of such.
+    name stay in its document (overflow.py); of its words, of whatever type, `entry_words_inline_max`,
+    or all are put beside it, `entry_words_max` at most. A question may be about
+    `overflow_matches_max` versions of such.
     """
 
     operation_seconds_max: float = 10.0
@@ -46,6 +47,8 @@ class StoreLimits:
     entry_tokens_max: int = 20_000
     entry_tokens_inline_max: int = 2_000
     name_tokens_inline_max: int = 500
+    entry_words_inline_max: int = 2_000
+    entry_words_max: int = 500_000
     overflow_tokens_max: int = 500_000
     overflow_part_tokens_max: int = 5_000
     overflow_part_characters_max: int = 500_000

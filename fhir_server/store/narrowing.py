@@ -18,6 +18,7 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Everything,
     OfPatients,
     Predicate,
@@ -42,8 +43,10 @@ def _says_no_more(part: Predicate, types: frozenset[str]) -> bool:
 
 
 def _implies(part: Predicate, types: frozenset[str]) -> bool:
-    """Is it true only of living resources of these types? A tombstone has no such token."""
-    return isinstance(part, AnyToken) and all(value.partition("|")[0] in types for value in part.values)
+    """Is it true only of living resources of these types? A tombstone has no such token or word."""
+    return isinstance(part, AnyToken | AnyWord) and all(
+        value.partition("|")[0] in types for value in part.values
+    )
 
 
 def _of_patients(part: Predicate, types: frozenset[str]) -> Predicate:

@@ -6,6 +6,9 @@ some are put into documents of their own in `bodies`, beside the version that ha
 `Type/id/0000000007/p0001` holds patients as tokens `@<patient>`, `.../t0001` other tokens. They
 are written with the version and never change.
 
+Words (fhir_server/search/words.py) are put aside in the same way, of whatever type and all of them at once,
+as `.../w0001`; the marker stands in their place.
+
 The version keeps one token more, its *marker* `+Type/id/0000000007`, which stands for all of them.
 A question is asked of one document: before it is, each token in it is looked up among those that
 were put aside, and the markers of the versions that have it are added as alternatives
@@ -31,12 +34,12 @@ OVERFLOWING_TYPES: Final = frozenset(("CodeSystem", "ConceptMap", "Group", "List
 
 MARKER_PREFIX: Final = "+"
 
-Whole = tuple[tuple[str, ...], tuple[str, ...]]
-"""All tokens and all patients of an entry."""
+Whole = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""All tokens, all patients and all words of an entry."""
 
 
 def is_overflowing(fields: Document) -> bool:
-    """Were tokens set aside, and not yet put back?"""
+    """Were tokens or words set aside, and not yet put back?"""
     return "more" in fields and "whole" not in fields
 
 
@@ -63,24 +66,42 @@ def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[D
     return [*_parts(f"{name}/p", named, limits), *_parts(f"{name}/t", aside, limits)]
 
 
+def set_aside_words(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
+    """Takes the words out of `fields` when they are too many, after the tokens; the documents they become."""
+    holder = fields.get("was", fields)
+    words: Sequence[str] = holder.get("wrd", ())
+    if len(words) <= limits.entry_words_inline_max:
+        return []
+    holder["wrd"] = [MARKER_PREFIX + name]
+    fields["more"] = fields.get("more", 0) + sum(map(len, words))
+    return [*_parts(f"{name}/w", words, limits, "wrd")]
+
+
 def leave_aside(tombstone: Document, current: Document) -> None:
     """The entry of a tombstone is that of what it deletes, and stays where it is."""
     _keep(tombstone, own_tokens(current), current.get("pts", ()))
+    words = current.get("was", current).get("wrd")
+    if words:
+        tombstone["was"]["wrd"] = words
     tombstone["more"] = current["more"]
     tombstone["of"] = current.get("of", current["n"])
 
 
-def whole(fields: Document, aside: Iterable[Sequence[str]]) -> Whole:
-    """The tokens and patients of the entry; of `fields` that were read without tokens the patients."""
+def whole(fields: Document, aside: Iterable[Document]) -> Whole:
+    """All of the entry's; of `fields` that were read without tokens the patients."""
     kept = (token for token in own_tokens(fields) if not token.startswith(MARKER_PREFIX))
     tokens = dict.fromkeys(kept) if "tok" in fields else {}
     patients = dict.fromkeys((fields["pt"],) if "pt" in fields else fields.get("pts", ()))
+    inline = fields.get("was", fields).get("wrd", ())
+    words = [word for word in inline if not word.startswith(MARKER_PREFIX)]
     for part in aside:
-        if part[0].startswith(PATIENT_PREFIX):
-            patients.update(dict.fromkeys([token[1:] for token in part]))
+        if "wrd" in part:
+            words += part["wrd"]
+        elif part["tok"][0].startswith(PATIENT_PREFIX):
+            patients.update(dict.fromkeys([token[1:] for token in part["tok"]]))
         else:
-            tokens.update(dict.fromkeys(part))
-    return tuple(tokens), tuple(patients)
+            tokens.update(dict.fromkeys(part["tok"]))
+    return tuple(tokens), tuple(patients), tuple(words)
 
 
 def _keep(fields: Document, tokens: list[str], patients: Sequence[str]) -> None:
@@ -109,20 +130,20 @@ def _compared(tokens: list[str]) -> Iterator[str]:
         yield from dict.fromkeys((min(alike)[1], max(alike)[1]))
 
 
-def _parts(name: str, tokens: Sequence[str], limits: StoreLimits) -> Iterator[Document]:
+def _parts(name: str, tokens: Sequence[str], limits: StoreLimits, field: str = "tok") -> Iterator[Document]:
     """Documents of some tokens each; none weighs much, however long a token is."""
     version = name.rpartition("/")[0]
     some: list[str] = []
     characters = place = 0
     for token in tokens:
         if len(some) == limits.overflow_part_tokens_max or characters > limits.overflow_part_characters_max:
-            yield _part(f"{name}{place:04d}", version, some)
+            yield _part(f"{name}{place:04d}", version, field, some)
             some, characters, place = [], 0, place + 1
         some.append(token)
         characters += len(token)
     if some:
-        yield _part(f"{name}{place:04d}", version, some)
+        yield _part(f"{name}{place:04d}", version, field, some)
 
 
-def _part(id: str, version: str, tokens: list[str]) -> Document:
-    return {"_id": id, "of": MARKER_PREFIX + version, "tok": tokens}
+def _part(id: str, version: str, field: str, tokens: list[str]) -> Document:
+    return {"_id": id, "of": MARKER_PREFIX + version, field: tokens}

@@ -188,13 +188,18 @@ class Planner:
         """About the bytes of what is stored of it. Raises TooLarge when it has too many tokens."""
         entry = new.entry
         entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
+        words = len(entry.words)
         limits, overflows = self.limits, new.key.type in OVERFLOWING_TYPES
         entries_max = limits.overflow_tokens_max if overflows else limits.entry_tokens_max
         if entries > entries_max:
             raise TooLarge(
                 f"The resource has {entries} searchable values, the limit is {entries_max}", new.key.type
             )
-        return len(new.body or b"") + sum(map(len, entry.tokens)) + entries * _VALUE_BYTES
+        if words > limits.entry_words_max:
+            told = f"The resource has {words} words to be searched by, the limit is {limits.entry_words_max}"
+            raise TooLarge(told, new.key.type)
+        characters = sum(map(len, entry.tokens)) + sum(map(len, entry.words))
+        return len(new.body or b"") + characters + (entries + words) * _VALUE_BYTES
 
     def _require_storable(self, fields: Document) -> None:
         """Raises TooLarge when what stays in one document is too much for it."""
@@ -204,9 +209,10 @@ class Planner:
             told = f"The resource has {entries} searchable values in one document of the database"
             raise TooLarge(f"{told}, the limit is {self.limits.entry_tokens_max}", fields["ty"])
         # Most are far from the limit: a character has four bytes at most.
-        weight = sum(map(len, tokens)) * 4 + entries * _VALUE_BYTES
+        texts = [*tokens, *fields.get("was", fields).get("wrd", ())]
+        weight = sum(map(len, texts)) * 4 + entries * _VALUE_BYTES
         if weight > self.limits.document_bytes_max:
-            weight = sum(len(token.encode()) for token in tokens) + entries * _VALUE_BYTES
+            weight = sum(len(text.encode()) for text in texts) + entries * _VALUE_BYTES
         if weight > self.limits.document_bytes_max:
             raise TooLarge(
                 f"The resource's index has more than {self.limits.document_bytes_max} bytes", fields["ty"]

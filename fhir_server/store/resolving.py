@@ -6,7 +6,8 @@ versions that have one are added to it as alternatives. What is then asked is ab
 again, so And, Or, Not, pages and counts are as exact as ever. Both look-ups are of one snapshot:
 between them nothing changes.
 
-Searches that cannot meet a type of OVERFLOWING_TYPES are asked as they are.
+Tokens are asked as they are by searches that cannot meet a type of OVERFLOWING_TYPES; words of any type
+may be too many.
 
 https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
 """
@@ -23,6 +24,7 @@ from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Not,
     OfPatients,
     OnlyOfPatients,
@@ -30,6 +32,7 @@ from fhir_server.search.predicate import (
     Predicate,
     TokenContaining,
     TokenPrefix,
+    WordPrefix,
     all_of,
     any_of,
     none_of,
@@ -41,7 +44,7 @@ from fhir_server.store.filters import containing, starting_with
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES
 
-Leaf = AnyToken | TokenPrefix | TokenContaining | OfPatients | OnlyOfPatients
+Leaf = AnyToken | TokenPrefix | TokenContaining | AnyWord | WordPrefix | OfPatients | OnlyOfPatients
 
 
 @asynccontextmanager
@@ -99,10 +102,11 @@ async def _resolved(
 
 def _leaves(predicate: Predicate, types: frozenset[str] | None, limits: StoreLimits) -> dict[Leaf, Document]:
     """The parts that tokens put aside could answer, with the filter that finds these."""
-    if types is not None and types.isdisjoint(OVERFLOWING_TYPES):
-        return {}
+    words_alone = types is not None and types.isdisjoint(OVERFLOWING_TYPES)
     found: dict[Leaf, Document] = {}
     for leaf in _parts(predicate):
+        if words_alone and not isinstance(leaf, AnyWord | WordPrefix):
+            continue
         where = _asked(leaf, limits)
         if where is not None:
             found[leaf] = where
@@ -116,7 +120,15 @@ def _parts(predicate: Predicate) -> Iterator[Leaf]:
                 yield from _parts(part)
         case Not(part=part):
             yield from _parts(part)
-        case AnyToken() | TokenPrefix() | TokenContaining() | OfPatients() | OnlyOfPatients():
+        case (
+            AnyToken()
+            | TokenPrefix()
+            | TokenContaining()
+            | AnyWord()
+            | WordPrefix()
+            | OfPatients()
+            | OnlyOfPatients()
+        ):
             yield predicate
         case _:
             return
@@ -136,6 +148,10 @@ def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
             return starting_with("tok", prefix)
         case TokenContaining(start=start, text=text):
             return containing("tok", start, text) if start.startswith(_STARTS) else None
+        case AnyWord(values=values):
+            return one_of("wrd", values)
+        case WordPrefix(prefix=prefix):
+            return starting_with("wrd", prefix)
         case OfPatients(ids=ids):
             return one_of("tok", [PATIENT_PREFIX + id for id in ids]) if ids else None
         case OnlyOfPatients(ids=ids):
@@ -161,6 +177,10 @@ def _rewritten(predicate: Predicate, markers: Mapping[Leaf, frozenset[str]]) -> 
             return none_of(_rewritten(part, markers))
         case AnyToken(values=values) if predicate in markers:
             return AnyToken(values | markers[predicate])
+        case AnyWord(values=values) if predicate in markers:
+            return AnyWord(values | markers[predicate])
+        case WordPrefix() if predicate in markers:
+            return any_of(predicate, AnyWord(markers[predicate]))
         case TokenPrefix() | TokenContaining() | OfPatients() if predicate in markers:
             return any_of(predicate, AnyToken(markers[predicate]))
         case OnlyOfPatients() if predicate in markers:

@@ -26,7 +26,7 @@ from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import consents_changed_after
 from fhir_server.store.explaining import Explained, Watch, explained
-from fhir_server.store.faults import costly
+from fhir_server.store.faults import costly, translated
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
 from fhir_server.store.joining import Joining
@@ -115,6 +115,11 @@ class Store:
     def version(self, key: Key, number: int) -> Awaitable[Version | None]:
         """Version `number`, current or superseded."""
         return self._reader.version(key, number)
+
+    async def is_empty(self) -> bool:
+        """Has no resource ever been stored?"""
+        with translated():
+            return await self._database.resources.find_one({"ty": {"$exists": True}}, {"_id": 1}) is None
 
     def epoch(self) -> Awaitable[int]:
         """The number of changes to Consents so far."""

@@ -16,6 +16,7 @@ from fhir_server.search.matching import matches
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Everything,
     InRange,
     Near,
@@ -30,6 +31,7 @@ from fhir_server.search.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WordPrefix,
     all_of,
     of_types,
 )
@@ -90,6 +92,7 @@ def versions(draw: st.DrawFn) -> Version:
         patients=tuple(draw(st.lists(ids, max_size=3 if several else 1, unique=True))),
         clinical_date=draw(st.none() | numbers),
         point=draw(st.none() | points),
+        words=tuple(f"{type}|_text|{word}" for word in draw(st.lists(words, max_size=3, unique=True))),
     )
     body = draw(st.sampled_from([b"{}", None]))
     updated = MORNING + timedelta(milliseconds=draw(st.integers(-2, 2)))
@@ -107,6 +110,10 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(
         TokenContaining, st.sampled_from(["Patient|$", "\ud800"]), st.sampled_from(["w", "\\|b", "\udc00"])
     ),
+    st.builds(
+        AnyWord, st.frozensets(st.builds("{}|_text|{}".format, st.sampled_from(TYPES), words), max_size=3)
+    ),
+    st.builds(WordPrefix, st.builds("{}|_text|{}".format, st.sampled_from(TYPES), words)),
     st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
     st.builds(InRange, st.sampled_from(["r", "", "\ud800"]), bounds, bounds, is_prefix=st.just(True)),
     st.builds(RangePrefix, st.sampled_from(["r", "$", "x", "", "\ud800"])),

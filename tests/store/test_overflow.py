@@ -20,6 +20,7 @@ from fhir_server.search.ordering import compare
 from fhir_server.search.predicate import (
     And,
     AnyToken,
+    AnyWord,
     Everything,
     Not,
     OfPatients,
@@ -28,6 +29,7 @@ from fhir_server.search.predicate import (
     Predicate,
     TokenContaining,
     TokenPrefix,
+    WordPrefix,
     of_types,
     token,
 )
@@ -41,21 +43,30 @@ from tests.store.conftest import DATABASE, OpenStore
 from tests.store.versions import Clock, a_change, deleted, stored
 
 TYPES = frozenset({"Group", "List", "Patient"})
-SMALL = StoreLimits(entry_tokens_inline_max=3, name_tokens_inline_max=2, overflow_part_tokens_max=2)
+SMALL = StoreLimits(
+    entry_tokens_inline_max=3,
+    name_tokens_inline_max=2,
+    overflow_part_tokens_max=2,
+    entry_words_inline_max=2,
+)
 
-SMALLEST = StoreLimits(entry_tokens_inline_max=1, name_tokens_inline_max=1)
+SMALLEST = StoreLimits(entry_tokens_inline_max=1, name_tokens_inline_max=1, entry_words_inline_max=0)
 
 types = st.sampled_from(["Group", "Group", "List", "Patient"])
 patients = st.frozensets(st.sampled_from("pqrst"), min_size=2, max_size=5)
 names = st.sampled_from(["member", "identifier"])
 values = st.sampled_from(["Patient/p", "Patient/q", "Patient/r", "s|1", "s|2", "t|1", "1", "2", ""])
 tokens = st.builds("{}|{}|{}".format, types, names, values)
+said = st.sampled_from(["liver", "live", "bone", "bones"])
+words = st.builds("{}|{}|{}".format, types, st.sampled_from(["_text", "_content"]), said)
 leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.just(Everything()),
     st.builds(AnyToken, st.frozensets(tokens, min_size=1, max_size=3)),
     st.builds(TokenPrefix, tokens | st.builds("{}|{}|s|".format, types, names)),
     st.builds(TokenPrefix, st.builds("{}|{}|".format, types, names)),
     st.builds(TokenContaining, st.builds("{}|{}|".format, types, names), st.sampled_from(["a", "1", "s|"])),
+    st.builds(AnyWord, st.frozensets(words, min_size=1, max_size=3)),
+    st.builds(WordPrefix, words),
     st.builds(OfPatients, patients),
     st.builds(OnlyOfPatients, patients),
 )
@@ -74,7 +85,9 @@ predicates = st.recursive(
 def entries(draw: st.DrawFn, type: str) -> Entry:
     held = draw(st.lists(st.tuples(names, values), min_size=3, max_size=12, unique=True))
     whom = draw(patients) if type != "Patient" else frozenset("p")
-    return Entry((type, *(f"{type}|{name}|{value}" for name, value in held)), (), tuple(sorted(whom)))
+    tokens = (type, *(f"{type}|{name}|{value}" for name, value in held))
+    spoken = draw(st.lists(said, max_size=4, unique=True))
+    return Entry(tokens, (), tuple(sorted(whom)), words=tuple(f"{type}|_text|{word}" for word in spoken))
 
 
 @st.composite
@@ -159,10 +172,11 @@ async def _all(store: Store, asked: Predicate, order: Sequence[SortKey]) -> list
             return found
 
 
-def _told(versions: Sequence[Version]) -> list[tuple[Key, int, bytes | None, frozenset[str], frozenset[str]]]:
+def _told(versions: Sequence[Version]) -> list[tuple[Key, int, bytes | None, tuple[frozenset[str], ...]]]:
     """All that matters of versions: an entry's tokens have no order."""
     return [
-        (v.key, v.number, v.body, frozenset(v.entry.tokens), frozenset(v.entry.patients)) for v in versions
+        (v.key, v.number, v.body, tuple(map(frozenset, (v.entry.tokens, v.entry.patients, v.entry.words))))
+        for v in versions
     ]
 
 

@@ -67,7 +67,7 @@ def openapi(name: str, registered: Registered, base_path: str) -> dict[str, Any]
                     "description": "An access token with SMART scopes. It is kept in this page alone.",
                 }
             },
-            "parameters": common() | search_parameters(resource_type),
+            "parameters": common() | search_parameters(resource_type, registered),
             "headers": headers(),
             "responses": refusals(),
             "schemas": schemas_of(resource_type or "CapabilityStatement"),
@@ -110,7 +110,7 @@ def _routes(resource_type: str | None, registered: Registered) -> Iterator[Route
 
 def _operation(route: Route, resource_type: str | None, registered: Registered) -> dict[str, Any]:
     telling = telling_of(route)
-    asked = _asked(telling, resource_type)
+    asked = _asked(telling, resource_type, registered)
     told: dict[str, Any] = {
         "operationId": id_of(route),
         "summary": telling.name,
@@ -135,21 +135,21 @@ def _page(route: Route, telling: Telling, registered: Registered) -> str:
     return next(defined, _SPECIFICATION + telling.page)
 
 
-def _asked(telling: Telling, resource_type: str | None) -> tuple[str, ...]:
+def _asked(telling: Telling, resource_type: str | None, registered: Registered) -> tuple[str, ...]:
     """The components of the query's parameters, but for those of each interaction."""
     match telling.query:
         case "criteria":
-            return tuple(search_parameters(resource_type))
+            return tuple(search_parameters(resource_type, registered))
         case "search":
-            return _searched(resource_type)
+            return _searched(resource_type, registered)
         case "history":
             return HISTORY
     return ()
 
 
-def _searched(resource_type: str | None) -> tuple[str, ...]:
+def _searched(resource_type: str | None, registered: Registered) -> tuple[str, ...]:
     results = of_results(several_types=resource_type is None)
-    return (*search_parameters(resource_type), *results)
+    return (*search_parameters(resource_type, registered), *results)
 
 
 def _body(telling: Telling, resource_type: str | None, registered: Registered) -> dict[str, Any]:
@@ -166,8 +166,8 @@ def _body(telling: Telling, resource_type: str | None, registered: Registered) -
         case "operation":
             return resource_content("Parameters")
         case "form":
-            known = common() | search_parameters(resource_type)
-            form = {name: known[name] for name in (*_searched(resource_type), *GENERAL)}
+            known = common() | search_parameters(resource_type, registered)
+            form = {name: known[name] for name in (*_searched(resource_type, registered), *GENERAL)}
             return {"application/x-www-form-urlencoded": {"schema": form_of(form)}}
     return {}
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fhir_server.interactions.capabilities import searchable, searchable_in_all
+from fhir_server.interactions.registered import Registered
 from fhir_server.r4.compartments import COMPARTMENTS, compartments_with
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
@@ -78,9 +79,9 @@ def of_results(*, several_types: bool) -> tuple[str, ...]:
     )
 
 
-def search_parameters(resource_type: str | None) -> dict[str, Described]:
+def search_parameters(resource_type: str | None, registered: Registered) -> dict[str, Described]:
     """Those of a type, or of all, by the name of their component: `search.birthdate`."""
-    parameters = searchable(resource_type) if resource_type else searchable_in_all()
+    parameters = searchable(resource_type, registered) if resource_type else searchable_in_all(registered)
     return {f"search.{found.code}": _of_search(found) for found in parameters}
 
 
