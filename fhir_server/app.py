@@ -37,6 +37,7 @@ from fhir_server.pipeline.services import Measures, Services
 from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
+from fhir_server.r4.zones import zone_of
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.seals import Seals
@@ -44,6 +45,7 @@ from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Tokens
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
+from fhir_server.store.time_zone import require_time_zone
 
 log = structlog.get_logger()
 
@@ -127,6 +129,7 @@ class Application:
         )
         self._store = store
         self._open.push_async_callback(store.close)
+        await require_time_zone(store.state, settings.time_zone)
         await store.state.put(*SERVED, {"base_url": settings.base_url})
         await begin_to_write(store, settings.full_text)
         preparing = _preparing(settings)
@@ -168,7 +171,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     now = utc_now()
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
-    table = ConsentTable(BASE_POLICIES[settings.consent_base_policy])
+    table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone_of(settings.time_zone))
     consents = Consents(table, store)
     seals = Seals(keys, SEALED_FOR)
     services = Services(
@@ -190,7 +193,11 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
 
 def _preparing(settings: Settings) -> Preparing:
     rules = Rules(
-        settings.base_url, settings.resource_bytes_max, settings.bundle_entries_max, settings.full_text
+        settings.base_url,
+        settings.resource_bytes_max,
+        settings.bundle_entries_max,
+        settings.full_text,
+        settings.time_zone,
     )
     return Preparing(
         rules,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,11 @@ class Settings(BaseSettings):
         "",
         description="What links, Location, fullUrl and the audience of tokens are made from; "
         "without it, the address that is listened on.",
+    )
+    time_zone: str = Field(
+        "UTC",
+        description="Zone of dates and times that state none, in resources, searches and Consents, by its "
+        "IANA name. It stays that of the database: docs/search.md.",
     )
     behind_proxy: bool = Field(
         False, description="TLS is ended by a proxy in front: listening beyond loopback is allowed."
@@ -138,6 +144,14 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"`{origin}` is no origin such as https://app.example.org: name each one")
         return origins
+
+    @field_validator("time_zone")
+    @classmethod
+    def _the_zone_is_known(cls, name: str) -> str:
+        # The machine's own zone has a name, too, but another machine means another zone by it.
+        if name not in available_timezones() - {"localtime", "Factory"}:
+            raise ValueError(f"`{name}` is not a time zone of the IANA database, such as Europe/Berlin")
+        return name
 
     def served_at(self, port: int) -> str:
         """The base URL, when the server listens on `port`."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -196,6 +197,7 @@ def _prepared(stand: Stand, resource: dict[str, Any]) -> Prepared:
         resource,
         key,
         base_url=settings.base_url,
+        zone=UTC,
         resource_bytes_max=settings.resource_bytes_max,
         full_text=settings.full_text,
     )

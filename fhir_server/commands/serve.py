@@ -95,6 +95,7 @@ def plan_of(told: Settings) -> SupervisorPlan:
         settings=passed,
         mongodb_url=told.mongodb_url,
         mongodb_database=told.mongodb_database,
+        time_zone=told.time_zone,
         mongod=MongodOptions(cache_gb=told.mongodb_cache_bytes / (1 << 30)),
         workers=told.workers,
         host=told.host,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -73,10 +73,18 @@ def require_id(resource: Resource, key: Key) -> None:
 
 
 def prepare(
-    resource: Resource, key: Key, *, base_url: str, resource_bytes_max: int, full_text: FullText = "off"
+    resource: Resource,
+    key: Key,
+    *,
+    base_url: str,
+    zone: tzinfo,
+    resource_bytes_max: int,
+    full_text: FullText = "off",
 ) -> Prepared:
     """
-    Judge `resource` and make it ready to be stored as `key`; of its words is kept what `full_text` says.
+    Judge `resource` and make it ready to be stored as `key`.
+
+    Dates that state no zone are in `zone`; of its words is kept what `full_text` says.
 
     Raises Invalid when it is not of the type that was addressed, Unprocessable with each
     broken rule, TooLarge beyond `resource_bytes_max`.
@@ -91,7 +99,7 @@ def prepare(
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
     _require_resolved(resource, parts)
-    entry = extract(resource, key, base_url=base_url, full_text=full_text)
+    entry = extract(resource, key, base_url=base_url, zone=zone, full_text=full_text)
     prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues)
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
 

@@ -27,6 +27,7 @@ from fhir_server.r4.errors import FhirError, Invalid, Issue, TooCostly, Unproces
 from fhir_server.r4.media import Format
 from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.xml import from_xml
+from fhir_server.r4.zones import zone_of
 from fhir_server.search.words import FullText
 
 Kind = Literal["batch", "transaction"]
@@ -44,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True):
     resource_bytes_max: int
     entries_max: int
     full_text: FullText = "off"
+    time_zone: str = "UTC"
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -171,6 +173,7 @@ class SubmittedBundle:
                     resource,
                     order.key,
                     base_url=rules.base_url,
+                    zone=zone_of(rules.time_zone),
                     resource_bytes_max=rules.resource_bytes_max,
                     full_text=rules.full_text,
                 ),

@@ -72,7 +72,9 @@ def question_of(
 ) -> Asked:
     """The criteria within what scopes and policy leave to the caller. Raises as `asked`."""
     settings = services.settings
-    wanted = predicate_of(criteria, limits=services.search_limits, base_url=settings.base_url)
+    wanted = predicate_of(
+        criteria, limits=services.search_limits, base_url=settings.base_url, zone=services.zone
+    )
     trail.asks_for(wanted)
     types = frozenset((criteria.type,))
     allowed = restriction(caller, types, "s")

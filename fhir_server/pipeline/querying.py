@@ -49,7 +49,13 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     settings = services.settings
     now = services.clock()
     indexed = await indexed_words(interaction.parameters, services)
-    query = parse(interaction, limits=services.search_limits, base_url=settings.base_url, indexed=indexed)
+    query = parse(
+        interaction,
+        limits=services.search_limits,
+        base_url=settings.base_url,
+        zone=services.zone,
+        indexed=indexed,
+    )
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.searches(query)
     searched = frozenset(query.types) or all_types() - set(_AUDIT)
@@ -99,7 +105,7 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     permission: Permission = "s" if interaction.id is None else "r"
     types = frozenset((interaction.type,)) if interaction.type else all_types() - set(_AUDIT)
     allowed = restriction(caller, types, permission)
-    query = parse_history(interaction, limits=services.search_limits)
+    query = parse_history(interaction, limits=services.search_limits, zone=services.zone)
     steps = [interaction.type, interaction.id, "_history"]
     address = "/".join(step for step in steps if step is not None)
     cursors = Cursors(services.seals, caller, address, query.used)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Protocol
 
 from fhir_server.interactions.registered import Registered
 from fhir_server.pipeline.consents import Consents
 from fhir_server.preparing.preparing import Preparing
+from fhir_server.r4.zones import zone_of
 from fhir_server.search.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.seals import Seals
@@ -43,6 +44,11 @@ class Services:
     started: datetime
     registered: Registered
     measures: Measures
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where a date is that does not say."""
+        return zone_of(self.settings.time_zone)
 
     @property
     def search_limits(self) -> SearchLimits:

@@ -189,6 +189,7 @@ def prepare_resource(
         resource,
         key,
         base_url=settings.base_url,
+        zone=services.zone,
         resource_bytes_max=settings.resource_bytes_max,
         full_text=settings.full_text,
     )

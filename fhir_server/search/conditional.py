@@ -14,6 +14,7 @@ https://hl7.org/fhir/R4/http.html#ccreate
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import tzinfo
 from typing import Final
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
@@ -32,7 +33,7 @@ _ANCHORS: Final = ("identifier", "patient", "subject")
 _NEGATIVE: Final = frozenset(("not", "missing", "not-in"))
 
 
-def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> Predicate:
+def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str, zone: tzinfo) -> Predicate:
     """
     What a match must fulfil.
 
@@ -47,7 +48,7 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str) -> 
     if all(name.partition(":")[2] in _NEGATIVE for name, _ in criteria.parameters):
         raise Invalid(f"The criteria of a conditional interaction must say what a {criteria.type} has")
     search = Search(criteria.type, criteria.parameters)
-    wanted = parse(search, limits=limits, base_url=base_url).predicate
+    wanted = parse(search, limits=limits, base_url=base_url, zone=zone).predicate
     if asks_elsewhere(wanted):
         # What other resources say could not be asked again where the write commits.
         raise Unsupported("Chains, `_has` and `_list` are not criteria of a conditional interaction")

@@ -32,6 +32,8 @@ class SupervisorPlan:
     mongodb_url: str | None = None
     """A MongoDB that exists; without one, mongod is embedded."""
     mongodb_database: str = "fhir"
+    time_zone: str = "UTC"
+    """Of dates that state none; a database that has another one is not served."""
     mongod: MongodOptions = field(default_factory=MongodOptions)
     application: str = "fhir_server.app:create_app"
     """`module:function`; called with the WorkerSpec, gives the ASGI application."""

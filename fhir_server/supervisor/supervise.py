@@ -26,6 +26,8 @@ from fhir_server.store.embedded import CannotStart, refuse_while_served, running
 from fhir_server.store.embedded.tether import raise_descriptor_limit
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.sessions import release_orphans, release_sessions
+from fhir_server.store.state import State
+from fhir_server.store.time_zone import require_time_zone
 from fhir_server.supervisor.handover import Dispatcher
 from fhir_server.supervisor.metrics import metrics_folder
 from fhir_server.supervisor.plan import RUNS, Serving, SupervisorPlan
@@ -78,14 +80,14 @@ async def _prepared(plan: SupervisorPlan, sockets: Sockets, stack: AsyncExitStac
 async def _database(plan: SupervisorPlan, url: str) -> AsyncIterator[Database]:
     """Our own connection. Opening it makes the schema, before there is anybody to wait for that."""
     name, limits = f"{plan.run_id}.supervisor", StoreLimits(connections_max=2)
-    try:
-        database = await Database.open(url, plan.mongodb_database, app_name=name, limits=limits)
-    except (Unsuitable, Unavailable) as error:
-        raise CannotStart(str(error)) from error
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            database = await Database.open(url, plan.mongodb_database, app_name=name, limits=limits)
+            stack.push_async_callback(database.close)
+            await require_time_zone(State(database), plan.time_zone)
+        except (Unsuitable, Unavailable) as error:
+            raise CannotStart(str(error)) from error
         yield database
-    finally:
-        await database.close()
 
 
 async def _serve(around: Surroundings, stopping: Stopping, on_ready: OnReady | None) -> None:

@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/search.html#date
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,8 +16,13 @@ from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath.moments import interval, microseconds, moment
+from fhir_server.r4.interaction import Search
+from fhir_server.r4.resource import Key
 from fhir_server.search.entry import Entry, Range
+from fhir_server.search.extraction import extract
+from fhir_server.search.limits import SearchLimits
 from fhir_server.search.matching import matches
+from fhir_server.search.query import parse
 from fhir_server.search.values.date import FUTURE, PAST, PREFIXES, Comparison, comparison, in_range, updated
 from tests.search.versions import a_version, finds, query, version_of
 
@@ -233,3 +238,77 @@ def test_a_value_that_is_no_date_is_refused(value: str) -> None:
 def test_a_plus_lost_in_a_url_is_pointed_out() -> None:
     with pytest.raises(Invalid, match="%2B"):
         query("Observation", ("date", "2013-01-14T10:00:00 01:00"))
+
+
+ZONES = [
+    ZoneInfo(name)
+    for name in (
+        "America/New_York",
+        "America/Havana",
+        "America/Sao_Paulo",
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",
+        "Europe/Berlin",
+        "Pacific/Apia",
+    )
+] + [UTC]
+days = st.dates(date(1, 1, 1), date(9999, 12, 29)) | st.dates(date(2011, 12, 20), date(2012, 1, 10))
+
+
+@given(days, st.sampled_from(ZONES))
+def test_the_days_of_a_zone_follow_each_other_without_a_gap(day: date, zone: tzinfo) -> None:
+    low, high = interval(day.isoformat(), zone)
+    after, _ = interval((day + timedelta(days=1)).isoformat(), zone)
+    assert low <= high
+    # A day that a change of sides of the date line leaves out has no time.
+    assert high + 1 == after or (low == high == after)
+    month, year = interval(day.isoformat()[:7], zone), interval(day.isoformat()[:4], zone)
+    assert year[0] <= month[0] <= low
+    assert high <= month[1] <= year[1]
+
+
+@given(moments, st.sampled_from(ZONES))
+def test_a_time_with_an_offset_is_the_same_in_each_zone(when: datetime, zone: tzinfo) -> None:
+    for text in (f"{when:%Y-%m-%dT%H:%M:%S}Z", f"{when:%Y-%m-%dT%H:%M}+05:30"):
+        assert interval(text, zone) == interval(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-07-01T10:00", "2024-07-01T14:00:00+00:00"),
+        ("2024-12-01T10:00", "2024-12-01T15:00:00+00:00"),
+        # The clocks go from 2:00 to 3:00: the time that is left out is reckoned from before.
+        ("2024-03-10T02:30", "2024-03-10T07:30:00+00:00"),
+        ("2024-03-10T03:30", "2024-03-10T07:30:00+00:00"),
+        # They go back from 2:00 to 1:00: the first of the two.
+        ("2024-11-03T01:30", "2024-11-03T05:30:00+00:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_that_of_the_zone(text: str, moment: str) -> None:
+    low, high = interval(text, ZoneInfo("America/New_York"))
+    assert low == microseconds(datetime.fromisoformat(moment))
+    assert high - low == 60_000_000 - 1
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2024-03-10", 23), ("2024-11-03", 25), ("2024-03-11", 24)])
+def test_a_day_has_the_hours_that_its_zone_gives_it(day: str, hours: int) -> None:
+    low, high = interval(day, ZoneInfo("America/New_York"))
+    assert high + 1 - low == hours * 3_600_000_000
+
+
+def test_a_day_of_birth_is_the_same_day_in_each_zone() -> None:
+    for zone in ZONES:
+        entry = extract(
+            {"resourceType": "Patient", "birthDate": "1970-03-30"}, Key("Patient", "1"), zone=zone
+        )
+        for value, expected in (
+            ("1970-03-30", True),
+            ("1970-03", True),
+            ("gt1970-03-30", False),
+            ("lt1970-03-30", False),
+            ("1970-03-29", False),
+            ("1970-03-31", False),
+        ):
+            asked = parse(Search("Patient", (("birthdate", value),)), limits=SearchLimits(), zone=zone)
+            assert matches(asked.predicate, a_version(entry, type="Patient")) is expected

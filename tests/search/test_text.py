@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from datetime import UTC
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,4 +220,6 @@ def test_audit_events_and_conditions_have_no_words() -> None:
     with pytest.raises(Unsupported, match="not there for AuditEvents"):
         asked("liver", type="AuditEvent")
     with pytest.raises(Unsupported, match="says too little"):
-        predicate_of(Criteria("Condition", (("_text", "liver"),)), limits=SearchLimits(), base_url="")
+        predicate_of(
+            Criteria("Condition", (("_text", "liver"),)), limits=SearchLimits(), base_url="", zone=UTC
+        )

@@ -23,8 +23,19 @@ def test_what_a_command_was_told_comes_before_the_environment(monkeypatch: pytes
     assert settings({"port": 9001}).port == 9001
 
 
+NO_ZONES: list[dict[str, object]] = [
+    {"time_zone": name} for name in ("Mars/Base", "Europe", "../Berlin", "localtime", "", "+02:00")
+]
+
+
 def test_an_unknown_setting_or_value_is_refused() -> None:
-    for told in ({"colour": "blue"}, {"consent_base_policy": "whatever"}, {"port": 70_000}):
+    refused: tuple[dict[str, object], ...] = (
+        {"colour": "blue"},
+        {"consent_base_policy": "whatever"},
+        {"port": 70_000},
+        *NO_ZONES,
+    )
+    for told in refused:
         with pytest.raises(ValidationError):
             settings(told)
 

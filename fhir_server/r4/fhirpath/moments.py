@@ -44,7 +44,9 @@ def interval(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
     first, end = _days(text)
     if end is None:
         return _of_time(text, zone)
-    return _midnight(first, zone), _midnight(end, zone) - 1
+    low = _midnight(first, zone)
+    # Samoa had no 30 December 2011: a day without any time is its first moment.
+    return low, max(low, _midnight(end, zone) - 1)
 
 
 def _days(text: str) -> tuple[int, int | None]:
