@@ -7,12 +7,11 @@ https://hl7.org/fhir/R4/search.html#parameters
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.primitives import is_id
-from fhir_server.search.chains import asked, link_of, why_no_link
+from fhir_server.search.chains import asked, link_of, refuse_ambiguous, why_no_link
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, parameters_of
 from fhir_server.search.predicate import (
@@ -64,33 +63,53 @@ UNSUPPORTED: Final = frozenset(("_filter", "_query"))
 """Parameters of R4 for all types that this server does not have."""
 
 
-def why_not(types: Iterable[str], name: str, indexed: Indexed = NO_WORDS) -> FhirError | None:
+class Reasons:
     """
-    Why a criterion of this name gets no answer for resources of all these types, whatever its value.
+    Why criteria get no answer. Each name is judged once for the same types, since a chain without types
+    leads to the same ones along many ways.
+    """
 
-    Invalid is for what does not exist, Unsupported for what R4 has and this server has not.
-    """
-    types = tuple(types)
-    try:
-        link = link_of(name)
-    except Invalid as error:
-        return error
-    if link is not None:
-        return why_no_link(link, types, partial(why_not, indexed=indexed))
-    code = name.partition(":")[0]
-    if code == "_list":
+    def __init__(self, indexed: Indexed) -> None:
+        self._indexed = indexed
+        self._known: dict[tuple[tuple[str, ...], str], FhirError | None] = {}
+
+    def why_not(self, types: Iterable[str], name: str) -> FhirError | None:
+        """
+        Why a criterion of this name gets no answer for resources of all these types, whatever its value.
+
+        Invalid is for what does not exist, Unsupported for what R4 has and this server has not.
+        """
+        asked = (tuple(types), name)
+        if asked not in self._known:
+            self._known[asked] = self._judged(*asked)
+        return self._known[asked]
+
+    def _judged(self, types: tuple[str, ...], name: str) -> FhirError | None:
+        try:
+            link = link_of(name)
+        except Invalid as error:
+            return error
+        if link is not None:
+            return why_no_link(link, types, self.why_not)
+        code = name.partition(":")[0]
+        if code == "_list":
+            return None
+        if has_parameter(types, code):
+            return self._indexed.why_not(types, code)
+        if code in UNSUPPORTED:
+            return Unsupported(f"The search parameter `{code}` is not supported")
+        for type in types:
+            parameter = parameters_of(type).get(code)
+            if parameter is None:
+                return Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
+            if not parameter.supported:
+                return _unsupported(parameter)
         return None
-    if has_parameter(types, code):
-        return indexed.why_not(types, code)
-    if code in UNSUPPORTED:
-        return Unsupported(f"The search parameter `{code}` is not supported")
-    for type in types:
-        parameter = parameters_of(type).get(code)
-        if parameter is None:
-            return Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
-        if not parameter.supported:
-            return _unsupported(parameter)
-    return None
+
+
+def why_not(types: Iterable[str], name: str, indexed: Indexed = NO_WORDS) -> FhirError | None:
+    """Why a criterion of this name gets no answer for resources of all these types: see Reasons."""
+    return Reasons(indexed).why_not(types, name)
 
 
 def _unsupported(parameter: Parameter) -> Unsupported:
@@ -111,20 +130,23 @@ def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site
     The predicate for resources of `types`, which all have the parameter (`why_not` is None).
 
     `values` are what stood between the commas. Raises Invalid for a modifier or a value that
-    the parameter has not.
+    the parameter has not, TooCostly for a chain along too many types.
     """
     if not all(values):
         raise Invalid(f"`{name}` has an empty value")
-    link = link_of(name)
-    if link is not None:
-        return any_of(
-            *asked(
-                link,
-                tuple(types),
-                lambda ends, rest: criterion(ends, rest, values, site),
-                partial(why_not, indexed=site.indexed),
-            )
-        )
+    reasons = Reasons(site.indexed).why_not
+    refuse_ambiguous(name, tuple(types), reasons)
+
+    def ask(of_types: Sequence[str], rest: str) -> Predicate:
+        link = link_of(rest)
+        if link is not None:
+            return any_of(*asked(link, tuple(of_types), ask, reasons))
+        return _of_types(of_types, rest, values, site)
+
+    return ask(types, name)
+
+
+def _of_types(types: Sequence[str], name: str, values: Sequence[str], site: Site) -> Predicate:
     code, colon, modifier = name.partition(":")
     if colon and not modifier:
         raise Invalid(f"`{name}` has an empty modifier")

@@ -94,6 +94,7 @@ def parse(
     server has not, TooCostly and TooLarge beyond `limits`.
     """
     limits.refuse_excess(search.parameters)
+    limits.refuse_links(name for name, _ in search.parameters)
     lenient = search.handling == "lenient"
     types = _types(search)
     criteria, results, ignored = _sorted_out(search.parameters, types, indexed, lenient=lenient)
@@ -195,7 +196,6 @@ def _predicate(
     searched = types or tuple(sorted(definitions().resource_types))
     parts: list[Predicate] = [] if compartment is None else [in_compartment(compartment, types)]
     values_count = 0
-    limits.refuse_links(name for name, _ in criteria)
     for name, value in criteria:
         values = split(value, ",")
         values_count += weight_of(values) if asks_for_words(name) else len(values)
