@@ -40,8 +40,8 @@ class Range(msgspec.Struct, frozen=True):
     A value with an extent: [low, high], both inclusive.
 
     Dates are in microseconds since 1970; numbers and quantities are decimals, quantities with the
-    `units` that they go by: `system|code`, `|code`. `low` is never above `high`; the store's index
-    relies on it.
+    `units` that they go by: `system|code`, `|code`, and those of values/quantity.py. `low` is never
+    above `high`; the store's index relies on it.
     """
 
     parameter: str

@@ -17,6 +17,7 @@ from fhir_server.search.clinical_dates import earliest
 from fhir_server.search.escaping import split
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.results import SortKey
+from fhir_server.search.values.quantity import is_converted
 from fhir_server.search.version import Version
 
 Value = str | int | float | Decimal
@@ -82,12 +83,14 @@ def _moments(version: Version, parameter: Parameter) -> list[int]:
 
 
 def _decimals(version: Version, parameter: Parameter) -> list[Decimal]:
-    """The numbers, of what is open to one side the end that is known; whatever the unit."""
-    ends = [
-        (found.high if Decimal(found.low).is_infinite() else found.low)
-        for found in version.entry.ranges
-        if found.parameter in parameter.found_as
-    ]
+    """
+    The numbers, of what is open to one side the end that is known.
+
+    Where some are in the unit that commensurable ones are converted to, only those.
+    """
+    found = [each for each in version.entry.ranges if each.parameter in parameter.found_as]
+    converted = [each for each in found if is_converted(each.units)]
+    ends = [(each.high if Decimal(each.low).is_infinite() else each.low) for each in converted or found]
     return [Decimal(end) for end in ends]
 
 

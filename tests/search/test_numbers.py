@@ -122,3 +122,143 @@ def test_a_range_where_a_number_is_searched_is_all_from_its_low_to_its_high() ->
         assert found("probability", asked, risk), asked
     for asked in ("6.0", "5", "gt6.4", "lt5.6", "sa6", "eb6", "ne6"):
         assert not found("probability", asked, risk), asked
+
+
+UCUM = "http://unitsofmeasure.org"
+
+PER_GRAM = {
+    "g": Fraction(1),
+    "mg": Fraction(1, 1000),
+    "ug": Fraction(1, 10**6),
+    "[dr_av]": Fraction("1.7718451953125"),
+}
+"""How many grams they are: of a dram, UCUM has 453.59237 / 256."""
+
+
+@given(
+    st.sampled_from(PREFIXES), st.sampled_from(sorted(PER_GRAM)), st.sampled_from(sorted(PER_GRAM)), st.data()
+)
+def test_each_prefix_compares_across_units_as_arithmetic_does(
+    prefix: str, code: str, asked_code: str, data: st.DataObject
+) -> None:
+    searched = data.draw(st.decimals(-(10**6), 10**6, places=3, allow_nan=False, allow_infinity=False))
+    same = Fraction(searched) * PER_GRAM[asked_code] / PER_GRAM[code]
+    nearby = [same, same * 1000, same / 1000]
+    exact = [Decimal(one.numerator) / Decimal(one.denominator) for one in nearby]
+    value = data.draw(st.sampled_from(exact) | st.decimals(-100, 100, places=2))
+    half = Fraction(1, 2000)
+    left, right = Fraction(value) * PER_GRAM[code], Fraction(searched) * PER_GRAM[asked_code]
+    within = right - half * PER_GRAM[asked_code] <= left < right + half * PER_GRAM[asked_code]
+    expected = {
+        "eq": within,
+        "ne": not within,
+        "gt": left > right,
+        "sa": left > right,
+        "lt": left < right,
+        "eb": left < right,
+        "ge": left >= right,
+        "le": left <= right,
+    }[prefix]
+    dose = observed(f"{value:f}", system=UCUM, code=code)
+    assert found("value-quantity", f"{prefix}{searched:f}|{UCUM}|{asked_code}", dose) == expected
+    assert found("value-quantity", f"{value:f}", dose), "as it is written, whatever the unit"
+
+
+@given(st.decimals(-(10**9), 10**9, places=2, allow_nan=False, allow_infinity=False))
+def test_what_cannot_be_converted_exactly_equals_itself_in_each_unit(value: Decimal) -> None:
+    pressure = observed(f"{value:f}", system=UCUM, code="kPa")
+    for asked in (f"{value:f}|{UCUM}|kPa", f"{value * 1000:f}|{UCUM}|Pa", f"{value * 10:f}|{UCUM}|mbar"):
+        for prefix in ("eq", "ge", "le", "ap"):
+            assert found("value-quantity", prefix + asked, pressure), (prefix, asked)
+        for prefix in ("ne", "gt", "lt", "sa", "eb"):
+            assert not found("value-quantity", prefix + asked, pressure), (prefix, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "inside", "outside"),
+    [
+        ("5|UCUM|mg", [("0.005", "g"), ("5000", "ug"), ("0.0045", "g")], [("0.0055", "g"), ("5", "g")]),
+        ("5.00|UCUM|mg", [("0.005", "g"), ("5004", "ug")], [("5006", "ug")]),
+        ("5e0|UCUM|mg", [("5", "mg"), ("0.00495", "g")], [("0.00505", "g")]),
+        (
+            "37|UCUM|Cel",
+            [("98.6", "[degF]"), ("310.15", "K"), ("36.5", "Cel")],
+            [("37", "K"), ("99.5", "[degF]")],
+        ),
+        ("ap100|UCUM|Cel", [("90", "Cel"), ("383", "K")], [("89.9", "Cel"), ("384", "K")]),
+        ("140|UCUM|mm[Hg]", [("18.665", "kPa"), ("140", "mm[Hg]")], [("18.59", "kPa")]),
+        ("gt16|UCUM|kPa", [("121", "mm[Hg]")], [("120", "mm[Hg]")]),
+        ("1|UCUM|B", [("10", "dB")], [("1", "dB"), ("10", "dB[W]")]),
+        ("72|UCUM|/min", [("72", "{beats}/min"), ("1.2", "Hz")], [("72", "/h")]),
+        ("5|UCUM|mgg", [("5", "mgg")], [("5", "mg"), ("5000", "ugg")]),
+        ("0|UCUM|mg", [("0", "g"), ("0.0004", "g")], [("0", "L"), ("0", "mgg"), ("0.0005", "g")]),
+        ("5||mg", [("5", "mg")], [("0.005", "g")]),
+        ("5", [("5", "mg"), ("5", "g"), ("5", "mgg")], [("0.005", "g"), ("5000", "ug")]),
+        ("5|http://other.example|mg", [], [("5", "mg"), ("0.005", "g")]),
+        ("5|UCUM|" + "m" * 1000, [], [("5", "m")]),
+    ],
+)
+def test_a_quantity_of_a_ucum_code_is_found_in_each_commensurable_unit(
+    asked: str, inside: list[tuple[str, str]], outside: list[tuple[str, str]]
+) -> None:
+    def is_found(value: str, code: str) -> bool:
+        return found("value-quantity", asked.replace("UCUM", UCUM), observed(value, system=UCUM, code=code))
+
+    assert [pair for pair in inside if not is_found(*pair)] == []
+    assert [pair for pair in outside if is_found(*pair)] == []
+
+
+def test_a_unit_of_another_system_is_not_converted_whatever_it_is_called() -> None:
+    for system in ("http://other.example", "\\\\=kg", "\\\\~", "|"):
+        dose = observed("5", system=system, code="kg")
+        assert not found("value-quantity", f"5|{UCUM}|kg", dose)
+        assert found("value-quantity", "5", dose)
+    assert not found("value-quantity", f"5|{UCUM}|kg", observed("5", unit="kg"))
+
+
+def test_a_comparator_leaves_a_value_open_in_each_unit() -> None:
+    below = observed("5", comparator="<", system=UCUM, code="mg")
+    assert found("value-quantity", f"lt0.003|{UCUM}|g", below)
+    assert not found("value-quantity", f"gt0.005|{UCUM}|g", below)
+    above = observed("5", comparator=">=", system=UCUM, code="mg")
+    assert found("value-quantity", f"gt1|{UCUM}|kg", above)
+    assert not found("value-quantity", f"lt0.005|{UCUM}|g", above)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "asked", "is_found"),
+    [
+        (("500", "mg"), ("1", "g"), "ge1|UCUM|g", True),
+        (("500", "mg"), ("1", "g"), "gt1|UCUM|g", False),
+        (("500", "mg"), ("1", "g"), "sa499999|UCUM|ug", True),
+        (("500", "mg"), None, "gt1|UCUM|kg", True),
+        (None, ("1", "g"), "lt1|UCUM|mg", True),
+        (None, ("1", "g"), "gt1000|UCUM|mg", False),
+        (("500", "mg"), ("1", "L"), "gt1|UCUM|mg", False),
+        (("500", "mg"), ("1", "L"), "lt600", True),
+        (("0", "[degF]"), ("0", "Cel"), "lt-17|UCUM|Cel", True),
+        (("0", "[degF]"), ("0", "Cel"), "lt-18|UCUM|Cel", False),
+    ],
+)
+def test_a_range_goes_from_its_low_to_its_high_each_in_its_unit(
+    low: tuple[str, str] | None, high: tuple[str, str] | None, asked: str, is_found: bool
+) -> None:
+    def end(name: str, pair: tuple[str, str] | None) -> list[str]:
+        return [f'"{name}":{{"value":{pair[0]},"system":"{UCUM}","code":"{pair[1]}"}}'] if pair else []
+
+    context = (
+        '{"resourceType":"ValueSet","status":"draft","useContext":[{"code":{"code":"x"},'
+        f'"valueRange":{{{",".join(end("low", low) + end("high", high))}}}}}]}}'
+    )
+    assert found("context-quantity", asked.replace("UCUM", UCUM), context) == is_found
+
+
+def test_what_is_written_in_the_unit_that_others_are_converted_to_is_one_range() -> None:
+    def ranges(value: str, code: str) -> int:
+        parsed = from_text(observed(value, system=UCUM, code=code).encode())
+        return len(extract(parsed, Key("Observation", "1")).ranges)
+
+    assert [ranges("5.4", code) for code in ("kg", "mg/dL", "mm[Hg]", "{score}", "mgg")] == [1] * 5
+    assert [ranges("5.4", code) for code in ("mg", "g/L", "kPa", "%")] == [2] * 4
+    assert ranges("0", "mg") == 1
+    assert ranges("0." + "123456789" * 5, "kg") == 2, "as written it has more digits than are kept"

@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from pymongo import AsyncMongoClient
 
+from fhir_server.r4.interaction import Search as SearchRequest
 from fhir_server.r4.resource import Key
 from fhir_server.search.entry import Entry, Point, Range
+from fhir_server.search.extraction import extract
 from fhir_server.search.matching import matches
 from fhir_server.search.predicate import (
     And,
@@ -35,6 +38,7 @@ from fhir_server.search.predicate import (
     all_of,
     of_types,
 )
+from fhir_server.search.query import SearchLimits, parse
 from fhir_server.search.version import Version
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import Document, document, superseded, version
@@ -196,6 +200,63 @@ async def test_a_filter_of_superseded_versions_finds_those_that_were_alive(
     old = [superseded(document(v), MORNING) for v in stored]
     expected = [v for v in stored if not v.deleted and matches(asked, v)]
     assert await found(collection, old, where) == in_order(expected)
+
+
+UCUM = "http://unitsofmeasure.org"
+
+amounts = st.sampled_from(
+    ["5", "0.005", "5000", "5.4", "0", "-1", "37", "98.6", "310.15", "1" * 36, "1e-300"]
+)
+unit_codes = st.sampled_from(
+    ["mg", "g", "kg", "[lb_av]", "Cel", "[degF]", "K", "kPa", "mm[Hg]", "m.g", "mgg"]
+)
+
+
+@st.composite
+def observations(draw: st.DrawFn) -> Version:
+    """With quantities, alone and beside a code."""
+    quantity = st.fixed_dictionaries(
+        {"value": amounts.map(lambda digits: Raw(digits.encode()))},
+        optional={
+            "comparator": st.sampled_from(["<", ">="]),
+            "unit": st.sampled_from(["mg", "Gramm"]),
+            "system": st.sampled_from([UCUM, UCUM, UCUM, "urn:other"]),
+            "code": unit_codes,
+        },
+    )
+    component = st.fixed_dictionaries(
+        {"code": st.just({"coding": [{"system": "l", "code": "c"}]}), "valueQuantity": quantity}
+    )
+    resource = {
+        "resourceType": "Observation",
+        "valueQuantity": draw(quantity),
+        "component": draw(st.lists(component, max_size=2)),
+    }
+    key = Key("Observation", draw(ids))
+    return Version(key, 1, MORNING, b"{}", extract(resource, key), "s")
+
+
+questions = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "l|c$", "c$"]),
+    st.sampled_from(["", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]),
+    amounts,
+    st.just("") | st.builds("|{}|{}".format, st.sampled_from([UCUM, UCUM, "", "urn:other"]), unit_codes),
+)
+
+
+@differential
+@given(
+    stored=st.lists(observations(), min_size=1, max_size=8, unique_by=lambda v: str(v.key)), text=questions
+)
+async def test_a_filter_finds_the_quantities_that_match_in_each_unit(
+    collection: Collection, stored: list[Version], text: str
+) -> None:
+    name = "component-code-value-quantity" if "$" in text else "value-quantity"
+    asked = parse(SearchRequest("Observation", ((name, text),), "strict"), limits=SearchLimits(), base_url="")
+    where = to_filter(asked.predicate, types=frozenset({"Observation"}))
+    expected = [v for v in stored if matches(asked.predicate, v)]
+    assert await found(collection, [document(v) for v in stored], where) == in_order(expected)
 
 
 def in_order(found: Sequence[Version]) -> list[Version]:

@@ -4,10 +4,10 @@ composite: a code and a value of one element, `code$value`, or where in it somet
 
 It is kept under names of its own that carry the code, so that parts of two elements never meet:
 with a token, string or reference for a value `|code|value`, `|system\|code|value` and `|system\||value`,
-found as any such value of a parameter of that name; with a quantity or date a range named by the code,
-whose units say the code's system too: `system`, and `system|unit` beside each `unit`. An index asks both
-parts at once. A beginning and an end are one range; should the beginning lie behind the end, the name
-says that they are reversed.
+found as any such value of a parameter of that name; with a quantity, number or date a range named by the
+code, whose units say the code's system too: a quantity's have `system|unit` beside each `unit`, others have
+`system`. An index asks both parts at once. A beginning and an end are one range; should the beginning lie
+behind the end, the name says that they are reversed.
 
 https://hl7.org/fhir/R4/search.html#composite
 """
@@ -77,9 +77,10 @@ def systems_by_code(forms: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
 
 
 def units_in(systems: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
-    """All that the range of a code in `systems` goes by."""
-    together = [f"{system}|{unit}" for system in systems for unit in units]
-    return (*units, *systems, *together)
+    """All that the range of a code in `systems` goes by; `units` are a quantity's."""
+    if not units:
+        return tuple(systems)
+    return (*units, *[f"{system}|{unit}" for system in systems for unit in units])
 
 
 def spans(name: str, starts: Collection, ends: Collection) -> list[tuple[str, tuple[Decimal, Decimal]]]:

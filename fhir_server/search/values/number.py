@@ -14,7 +14,7 @@ https://hl7.org/fhir/R4/search.html#number, https://hl7.org/fhir/R4/search.html#
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +38,7 @@ GREATEST: Final = Decimal("Infinity")
 _NUMBER: Final = re.compile(
     r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?([+-]?[0-9]{1,100}(?:\.[0-9]{1,100})?)(?:[eE]([+-]?[0-9]{1,3}))?"
 )
+_TENTH: Final = Decimal("0.1")
 _EXACT: Final = Context(prec=400, Emin=MIN_EMIN, Emax=MAX_EMAX)
 _DOWN: Final = Context(prec=DIGITS_MAX, rounding=ROUND_FLOOR, Emin=-6143, Emax=6144)
 _UP: Final = Context(prec=DIGITS_MAX, rounding=ROUND_CEILING, Emin=-6143, Emax=6144)
@@ -79,10 +80,23 @@ def comparison(code: str, text: str) -> Comparison:
     return Comparison(prefix or "eq", value, half)
 
 
-def in_range(name: str, compared: Comparison, unit: str | None) -> Predicate:
-    """The comparison as a question about the ranges called `name`, in `unit` if one is given."""
+def in_range(
+    name: str,
+    compared: Comparison,
+    unit: str | None,
+    converted: Callable[[Decimal], Decimal] | None = None,
+) -> Predicate:
+    """
+    The comparison as a question about the ranges called `name`, in `unit` if one is given.
+
+    What the value means, its digits and a tenth of it, is known before it is `converted` to that unit.
+    """
     prefix, value, half = compared
     low, high = _EXACT.subtract(value, half), _EXACT.add(value, half)
+    by = _EXACT.multiply(abs(value), _TENTH)
+    least, most = _EXACT.subtract(value, by), _EXACT.add(value, by)
+    if converted is not None:
+        value, low, high, least, most = map(converted, (value, low, high, least, most))
     match prefix:
         case "eq":
             return InRange(name, low_min=_UP.plus(low), high_max=_below(high), unit=unit)
@@ -104,13 +118,7 @@ def in_range(name: str, compared: Comparison, unit: str | None) -> Predicate:
         case "eb":
             return InRange(name, high_max=_below(value), unit=unit)
         case _:
-            by = _EXACT.multiply(abs(value), Decimal("0.1"))
-            return InRange(
-                name,
-                low_max=_DOWN.plus(_EXACT.add(value, by)),
-                high_min=_UP.plus(_EXACT.subtract(value, by)),
-                unit=unit,
-            )
+            return InRange(name, low_max=_DOWN.plus(most), high_min=_UP.plus(least), unit=unit)
 
 
 def decimal_of(value: Any) -> Decimal | None:
