@@ -180,7 +180,8 @@ def _of_agents(client: str | None, subject: str | None, person: str | None) -> t
     names = [client, None if subject == client else subject]
     return (
         *(token for value in identifiers if value for token in _codings("agent:identifier", Code("", value))),
-        *(f"AuditEvent|altid|{escape(name)}" for name in names if name),
+        # A token over a string is found in any case.
+        *dict.fromkeys(f"AuditEvent|altid|{escape(name.casefold())}" for name in names if name),
     )
 
 

@@ -12,12 +12,14 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from tests.conformance.listening import Listening, listening
+from tests.conformance.shelf import Shelf
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Listening]:
     database = f"test-{uuid4().hex}"
-    async with listening(mongodb_url, database, tmp_path_factory.mktemp("data")) as running:
+    data_dir = tmp_path_factory.mktemp("data")
+    async with listening(mongodb_url, database, data_dir, full_text="content") as running:
         yield running
     async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
         await administrator.drop_database(database)
@@ -34,3 +36,9 @@ async def client(server: Listening) -> AsyncIterator[httpx.AsyncClient]:
 def id() -> str:
     """An id that no other test uses."""
     return uuid4().hex
+
+
+@pytest.fixture
+def shelf(client: httpx.AsyncClient, id: str) -> Shelf:
+    """A place for the resources of one test."""
+    return Shelf(client, id)

@@ -72,7 +72,7 @@ async def loaded(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     found = tuple(cases())
     types = sorted(definitions().resource_types - NOT_WRITTEN)
     resources = [bare(type) for type in types] + [one for case in found for one in case.resources]
-    serve = serving(mongodb_url, database, tmp_path_factory.mktemp("data"))
+    serve = serving(mongodb_url, database, tmp_path_factory.mktemp("data"), full_text="content")
     async with serve as server, server.as_() as client:
         yield Loaded(server, found, await put_all(client, resources))
     async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:

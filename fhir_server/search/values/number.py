@@ -2,8 +2,9 @@
 number: a value against what the digits of the search value mean.
 
 `100` means what would be rounded to it, [99.5, 100.5); `100.00` is more precise and means
-[99.995, 100.005), and `1e2` [95, 105), as the specification has it. That is for `eq` and `ne`; other
-prefixes compare with exactly the value that is written. `ap` widens it by a tenth.
+[99.995, 100.005). With an exponent, `1.00e2` is as precise as `100`; without a point it counts one digit
+more: to the specification `1e2` is [95, 105). That is for `eq` and `ne`; other prefixes compare with exactly
+the value that is written. `ap` widens it by a tenth.
 
 A Range is all from its low to its high. What is stored is exact: decimals of up to 34 digits (what the
 database's decimals hold); of longer ones the range between the two nearest.
@@ -76,7 +77,7 @@ def comparison(code: str, text: str) -> Comparison:
     value = Decimal(f"{digits}e{power or '0'}")
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int), "the pattern admits no infinity"
-    half = Decimal(5).scaleb(exponent - (1 if power is None else 2), _EXACT)
+    half = Decimal(5).scaleb(exponent - (1 if power is None or "." in digits else 2), _EXACT)
     return Comparison(prefix or "eq", value, half)
 
 

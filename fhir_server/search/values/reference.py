@@ -22,7 +22,7 @@ from fhir_server.r4.primitives import is_id
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import AnyToken, Predicate
+from fhir_server.search.predicate import AnyToken, Predicate, TokenPrefix, any_of, token
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
 from fhir_server.search.values.modifiers import refuse_modifier
@@ -48,16 +48,37 @@ def suffixes(nodes: Collection, site: Site) -> list[str]:
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], site: Site) -> Predicate:
-    """One of `values` is what the parameter points to; `:[type]` says its type, `:identifier` its name."""
-    if modifier == "identifier":
+    """
+    One of `values` is what the parameter points to; `:[type]` says its type, `:identifier` its name.
+
+    `:below` finds each version of what a canonical names.
+    """
+    if modifier == "below" and "below" in _modifiers(parameter):
+        return any_of(*(_below(parameter, unescaped(value)) for value in values))
+    if modifier == "identifier" and "identifier" in _modifiers(parameter):
         name = f"{parameter.name}:identifier"
         return union(coded(name, *system_and_code(parameter.code, value)) for value in values)
     if modifier is not None and modifier not in definitions().resource_types:
-        raise refuse_modifier(parameter.code, modifier, "[type]", "identifier", "missing")
+        raise refuse_modifier(parameter.code, modifier, *_modifiers(parameter))
     wanted = [_wanted(parameter, modifier, unescaped(value), site.base_url) for value in values]
     return AnyToken(
         frozenset(f"{parameter.name}|{escape(target)}" for targets in wanted for target in targets)
     )
+
+
+def _modifiers(parameter: Parameter) -> tuple[str, ...]:
+    """A canonical has versions, a Reference may have an identifier."""
+    if "Reference" in parameter.types:
+        return ("[type]", "identifier", "missing")
+    return ("[type]", "below", "missing")
+
+
+def _below(parameter: Parameter, canonical: str) -> Predicate:
+    """Each version of what the canonical names; with a part of a version each that begins with it."""
+    exactly = f"{parameter.name}|{escape(canonical)}"
+    if "|" not in canonical:
+        return token(exactly)
+    return any_of(token(exactly), TokenPrefix(f"{exactly}."))
 
 
 def _to(reference: str, base_url: str) -> list[str]:

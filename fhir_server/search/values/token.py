@@ -2,8 +2,9 @@ r"""
 token: a code, alone or in its system.
 
 Extracted from Coding, CodeableConcept and Identifier: `|code` and `|system|code`, where there
-is no system `||code`; from anything else that is one value: `|value`. An element of type code
-has the system of its required binding, which is looked at when a search names a system.
+is no system `||code`; from anything else that is one value: `|value`. The case of a string does not matter:
+it is kept folded. An element of type code has the system of its required binding, which is looked at when a
+search names a system.
 
 Beside them stands what `:text` asks for, `:text|heart rate`: CodeableConcept.text, Coding.display and
 Identifier.type.text, folded; and for `:of-type` an Identifier with each code of its type.
@@ -56,6 +57,8 @@ def suffixes(nodes: Collection, _site: Site) -> list[str]:
             found += _typed(value.get("type", {}), value.get("value"))
         elif type == "ContactPoint":
             found += _one(value.get("value"))
+        elif type == "string" and isinstance(value, str):
+            found += _one(value.casefold())
         else:
             found += _one(value)
     return found
@@ -124,6 +127,8 @@ def _is(parameter: Parameter, value: str) -> Predicate:
     system, code = system_and_code(parameter.code, value)
     if parameter.types == {"boolean"}:
         return _is_boolean(parameter, system, code)
+    if system is None and "string" in parameter.types:
+        return AnyToken(frozenset(f"{parameter.name}|{escape(each)}" for each in (code, code.casefold())))
     if system is None or parameter.types & _WITH_SYSTEM:
         return coded(parameter.name, system, code)
     if parameter.systems is None:

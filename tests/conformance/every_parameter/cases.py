@@ -30,6 +30,9 @@ NOT_WRITTEN: Final = frozenset(("AuditEvent",))
 
 GIVEN_BY_THE_SERVER: Final = frozenset(("_lastUpdated",))
 
+BY_WORDS: Final = frozenset(("_content", "_text"))
+"""Parameters of all types that have no expression: R4 says in words what they search."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -49,10 +52,10 @@ class Case:
 
 
 def parameters() -> Iterator[tuple[str, SearchParameter]]:
-    """Each search parameter of R4 that has an expression, in each type that one can write."""
+    """Each search parameter of R4 that says what it selects, in each type that one can write."""
     for type in sorted(definitions().resource_types - NOT_WRITTEN):
-        for _, parameter in sorted(definitions().search_parameters[type].items()):
-            if parameter.expression is not None and parameter.code not in GIVEN_BY_THE_SERVER:
+        for code, parameter in sorted(definitions().search_parameters[type].items()):
+            if (parameter.expression is not None or code in BY_WORDS) and code not in GIVEN_BY_THE_SERVER:
                 yield type, parameter
 
 
@@ -61,7 +64,9 @@ def cases() -> list[Case]:
     numbers = itertools.count(1)
     found = []
     for type, parameter in parameters():
-        if len(parameter.components) == coordinates.PARTS:
+        if parameter.code in BY_WORDS:
+            found.append(_words(type, parameter, next(numbers)))
+        elif len(parameter.components) == coordinates.PARTS:
             found.append(_coordinates(type, parameter, next(numbers)))
         elif parameter.type == "composite":
             both = pairs_of_parts(type, parameter)
@@ -99,6 +104,24 @@ def _case(type: str, parameter: SearchParameter, one: Selection, n: int) -> Case
         ),
     ]
     return Case(parameter, type, str(one), tuple(resources[1:]), tuple(questions))
+
+
+def _words(type: str, parameter: SearchParameter, n: int) -> Case:
+    """A word of the narrative, and for `_content` of the display of a tag, which each type may have."""
+    has, twin = (
+        without(type, id) | _saying(f"word{n}x{which}", narrative=parameter.code == "_text")
+        for which, id in enumerate((f"has-{n}", f"twin-{n}"))
+    )
+    among = {f"bare-{type}", has["id"], twin["id"]}
+    question = _question(type, parameter.code, f"WORD{n}x0", frozenset((has["id"],)), among)
+    return Case(parameter, type, parameter.code, (has, twin), (question,))
+
+
+def _saying(word: str, *, narrative: bool) -> dict[str, Any]:
+    if not narrative:
+        return {"meta": {"tag": [{"code": "words", "display": f"A {word}"}]}}
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">A <b>{word}</b>.</div>'
+    return {"text": {"status": "generated", "div": div}}
 
 
 def _composite(type: str, parameter: SearchParameter, parts: tuple[Part, Part], n: int) -> Case:
