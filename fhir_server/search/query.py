@@ -21,6 +21,7 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
+from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.compartments import in_compartment
 from fhir_server.search.criteria import criterion, why_not
 from fhir_server.search.escaping import split
@@ -41,6 +42,7 @@ from fhir_server.search.results import (
 from fhir_server.search.site import Site
 from fhir_server.search.text import NO_WORDS, Indexed, asks_for_words, weight_of
 from fhir_server.search.unions import implies_type
+from fhir_server.search.window import window_of
 
 __all__ = [
     "SUPPORTED_TYPES",
@@ -103,10 +105,11 @@ def parse(
     ignored += misshapen
     given = {name: value for name, value in given.items() if name not in misshapen}
     count = count_of(given, limits)
+    predicate = _predicate(search.compartment, criteria, types, limits, Site(base_url, zone, indexed))
     return Query(
         types=types,
-        predicate=_predicate(search.compartment, criteria, types, limits, Site(base_url, zone, indexed)),
-        order=order_of(given.get("_sort"), types, limits),
+        predicate=predicate,
+        order=order_of(_sort(given, predicate, types), types, limits),
         count=count,
         total=total_of(given, count),
         includes=includes_of(_includes(results), types, limits),
@@ -115,6 +118,13 @@ def parse(
         cursor=given.get("_cursor"),
         shape=shape,
     )
+
+
+def _sort(given: Mapping[str, str], predicate: Predicate, types: tuple[str, ...]) -> str | None:
+    """What is searched by its clinical date comes by it, latest first, unless another order is asked for."""
+    if "_sort" in given or window_of(predicate, types) is None:
+        return given.get("_sort")
+    return f"-{CLINICAL_DATES[types[0]]}"
 
 
 def _shape(

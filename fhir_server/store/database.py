@@ -30,6 +30,7 @@ from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.explaining import WatchedCollection
 from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.routes import DATED, LASTING, OF_PATIENT
 
 SCHEMA_VERSION: Final = 7
 SCHEMA_VERSION_MIN: Final = 7
@@ -213,8 +214,11 @@ def _index(*fields: str, **options: Any) -> IndexModel:
 _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "resources": [
         _index("tok", "seq"),
-        _index("pt", "tok", "-d", "seq"),
         _index("wrd", "seq", partialFilterExpression={"wrd": {"$exists": True}}),
+        _index("tok", "-d", "seq", partialFilterExpression=DATED),
+        # Of what lasts, which is looked at beside a window of moments (routes.py).
+        _index("tok", "-d", "seq", name="lasting", partialFilterExpression=LASTING),
+        IndexModel(list(OF_PATIENT)),
         _index("rng.p", "rng.lo", "rng.hi", sparse=True),
         _index("ty", "t", "seq"),
         _index("t", "seq"),

@@ -8,6 +8,8 @@ A version as a document of the collections `resources` (current) and `history` (
 * `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
 * `geo` where a Location is, as GeoJSON has it: longitude first
 * `wrd` words (fhir_server/search/words.py), absent without any
+* `dx` where the clinical date is no moment: it lasts longer than a day, has no beginning or no end, or
+  there are several (search/window.py)
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
 * `more` when there are too many tokens, words or patients for one document: about the bytes of those that
@@ -30,6 +32,7 @@ from bson.decimal128 import Decimal128
 from fhir_server.r4.resource import Key
 from fhir_server.search.entry import DELETED, Bound, Entry, Point, Range
 from fhir_server.search.version import Version
+from fhir_server.search.window import clinical_date_of, is_short
 
 Document = dict[str, Any]
 
@@ -65,6 +68,8 @@ def document(version: Version) -> Document:
         if entry.ranges:
             fields["rng"] = _ranges(entry)
         fields |= _scalars(entry)
+        if _lasts(version):
+            fields["dx"] = True
     if len(entry.patients) == 1:
         fields["pt"] = entry.patients[0]
     elif entry.patients:
@@ -139,6 +144,13 @@ def coordinates(point: Point) -> list[float]:
 def _point(fields: Mapping[str, Any]) -> Point:
     longitude, latitude = fields["coordinates"]
     return Point(latitude, longitude)
+
+
+def _lasts(version: Version) -> bool:
+    """Has it a clinical date that is more than the moment it is sorted by?"""
+    name, entry = clinical_date_of(version.key.type), version.entry
+    dates = [found for found in entry.ranges if found.parameter == name] if name else []
+    return bool(dates) and not (is_short(dates) and dates[0].low == entry.clinical_date)
 
 
 def _ranges(entry: Entry) -> list[Document]:

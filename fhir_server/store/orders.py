@@ -40,13 +40,17 @@ class IndexedOrder:
         """The same order, read from its end."""
         return IndexedOrder(self.field, -self.direction, -self.tie_direction, self.changes)
 
-    def parts(self, after: Position | None) -> list[Document]:
-        """Filters whose results, one after the other as they are read, are the page from `after`."""
+    def parts(self, after: Position | None, *, dated: bool) -> list[Document]:
+        """
+        Filters whose results, one after the other as they are read, are the page from `after`.
+
+        `dated`: the index by clinical date has nothing without one, so that is asked for by itself.
+        """
         if after is not None:
             return self._parts_from(after)
-        if self.field == "d" and self.direction > 0:
+        if self.field == "d" and (dated or self.direction > 0):
             # MongoDB sorts what is missing first.
-            return [{"d": {"$ne": None}}, {"d": None}]
+            return [{"d": {"$exists": True}}, {"d": None}]
         return [{}]
 
     def _parts_from(self, after: Position) -> list[Document]:
@@ -55,7 +59,7 @@ class IndexedOrder:
             return [{"seq": behind(after, tie_direction)}]
         if after.value is None:
             missing = {self.field: None, "seq": behind(after, tie_direction)}
-            return [missing, {self.field: {"$ne": None}}] if after.back else [missing]
+            return [missing, {self.field: {"$exists": True}}] if after.back else [missing]
         present = keyset(self.field, "seq", after, self.direction, self.tie_direction)
         return [present, {self.field: None}] if self.field == "d" and not after.back else [present]
 

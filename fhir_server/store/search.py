@@ -26,6 +26,7 @@ from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
+from fhir_server.search.window import Window, window_of
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, key_of, milliseconds, version
@@ -37,6 +38,7 @@ from fhir_server.store.orders import IndexedOrder, indexed_order
 from fhir_server.store.pages import Page, beginning, fetched, page_of
 from fhir_server.store.positions import Position
 from fhir_server.store.resolving import resolved, resolving
+from fhir_server.store.routes import hint_for, within
 from fhir_server.store.sorting import Row, in_order, row
 
 Clock = Callable[[], datetime]
@@ -44,11 +46,17 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Filters for the current versions that match, and for superseded ones that did; in what snapshot."""
+    """
+    Filters for the current versions that match, and for superseded ones that did; in what snapshot.
+
+    `window` and `hint` say where to look for the current ones (routes.py).
+    """
 
     current: Document
     superseded: Document
     session: AsyncClientSession | None
+    window: Window | None
+    hint: list[tuple[str, int]] | None
 
 
 class Search:
@@ -88,7 +96,7 @@ class Search:
         if as_of is None and (indexed is None or indexed.changes):
             as_of = milliseconds(self._clock())
         with costly():
-            async with self._asked(predicate, types, indexed, before) as question:
+            async with self._asked(predicate, types, indexed, count, before) as question:
                 if indexed is None:
                     return await self._sorted_page(question, order, after, as_of, count, projection)
                 return await self._indexed_page(question, indexed, after, as_of, count, projection)
@@ -96,9 +104,13 @@ class Search:
     async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
         """How many living resources of `types` it is true of, exactly."""
         with costly():
-            async with self._asked(predicate, types, None) as question:
+            async with self._asked(predicate, types, None, 1) as question:
+                hint = {} if question.hint is None else {"hint": question.hint}
                 return await self._resources.count_documents(
-                    question.current, maxTimeMS=self._milliseconds_max, session=question.session
+                    within(question.window, [question.current]),
+                    maxTimeMS=self._milliseconds_max,
+                    session=question.session,
+                    **hint,
                 )
 
     @asynccontextmanager
@@ -107,19 +119,24 @@ class Search:
         predicate: Predicate,
         types: frozenset[str] | None,
         order: IndexedOrder | None,
+        wanted: int,
         before: Predicate | None = None,
     ) -> AsyncIterator[_Question]:
-        wanted, of_types = narrowed(predicate, types)
-        async with resolving(self._database, wanted, of_types, self._limits) as (found, session):
+        asked, of_types = narrowed(predicate, types)
+        async with resolving(self._database, asked, of_types, self._limits) as (found, session):
             current = to_filter(found, types=of_types)
             superseded = found
             if before is not None:
-                wanted, _ = narrowed(before, types)
-                superseded = await resolved(self._database, wanted, of_types, session, self._limits)
+                asked, _ = narrowed(before, types)
+                superseded = await resolved(self._database, asked, of_types, session, self._limits)
             if order is not None and order.field == "t" and types is not None:
                 # The index by time begins with the type, as a scalar.
                 current = {"$and": [any_of("ty", types), current]}
-            yield _Question(current, to_superseded_filter(superseded, types=of_types), session)
+            hint = hint_for(found, of_types, wanted)
+            # In another order another index is read, which a window would lead away from.
+            windowed = hint is None and (order is None or order.field == "d")
+            window = window_of(found, of_types) if windowed else None
+            yield _Question(current, to_superseded_filter(superseded, types=of_types), session, window, hint)
 
     async def _indexed_page(
         self,
@@ -133,7 +150,7 @@ class Search:
         found: list[Document] = []
         cut = False
         reading = order.backwards if after is not None and after.back else order
-        for part in order.parts(after):
+        for part in order.parts(after, dated=question.hint is None and question.window is None):
             wanted = count + 1 - len(found)
             if after is None or as_of is None:
                 some, cut = await self._current(question, [part], reading, wanted, projection)
@@ -162,9 +179,10 @@ class Search:
     ) -> tuple[list[Document], bool]:
         """Up to `wanted` documents; fewer, and True, when they would weigh too much."""
         cursor = self._resources.find(
-            {"$and": [question.current, *where]},
+            within(question.window, [question.current, *where]),
             projection,
             sort=order.sort,
+            hint=question.hint,
             limit=wanted,
             batch_size=wanted,
             max_time_ms=self._milliseconds_max,
@@ -253,14 +271,14 @@ class Search:
     async def _rows(self, question: _Question, order: Sequence[SortKey], as_of: int | None) -> list[Row]:
         """Everything that matches, sorted; with `as_of`, what matched then. Raises TooCostly."""
         rows: dict[str, Row] = {}
-        asked: list[tuple[Collection, list[Document]]] = [(self._resources, [question.current])]
+        now = [question.current] if as_of is None else [question.current, {"t": {"$lte": as_of}}]
+        asked: list[tuple[Collection, Document]] = [(self._resources, within(question.window, now))]
         if as_of is not None:
-            asked[0][1].append({"t": {"$lte": as_of}})
-            asked.append((self._history, [question.superseded, *_superseded_after(as_of)]))
+            asked.append((self._history, within(None, [question.superseded, *_superseded_after(as_of)])))
         most = self._limits.sort_matches_max
         for collection, where in asked:
             cursor = collection.find(
-                {"$and": where},
+                where,
                 {"body": 0},
                 limit=most + 1,
                 batch_size=_CHUNK,

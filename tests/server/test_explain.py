@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -161,3 +162,75 @@ async def test_a_search_by_post_and_one_in_a_batch_are_explained(server: Server)
         answered: httpx.Response = await client.post("/", json=batch)
     assert posted.json()["resourceType"] == "Parameters"
     assert answered.json()["entry"][0]["resource"]["resourceType"] == "Parameters"
+
+
+async def _of_many_days(server: Server) -> None:
+    """300 Observations, a day apart; every tenth lasts for a week."""
+    entries = []
+    for number in range(300):
+        start = date(2024, 1, 1) + timedelta(days=number)
+        when = (
+            {"effectiveDateTime": start.isoformat()}
+            if number % 10
+            else {"effectivePeriod": {"start": f"{start}", "end": f"{start + timedelta(days=7)}"}}
+        )
+        one = an_observation(f"p{number % 50}", id=f"o{number}", **when)
+        entries.append({"resource": one, "request": {"method": "PUT", "url": f"Observation/o{number}"}})
+    async with server.as_() as client:
+        stored = await client.post(
+            "/", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        )
+    assert stored.status_code == 200, stored.text
+
+
+@pytest.mark.parametrize(
+    ("query", "returned", "examined_max"),
+    [
+        # A week among 300 days: what begins in it, and the thirty that last.
+        ("code=8867-4&date=ge2024-05-01&date=lt2024-05-08", 8, 50),
+        ("code=8867-4&date=2024-05-03", 1, 40),
+        ("code=8867-4&_sort=-date&_count=10", 10, 25),
+        ("code=8867-4&_sort=date&_count=10", 10, 25),
+        ("patient=p7&code=8867-4&date=ge2024-05-01", 3, 12),
+    ],
+)
+async def test_a_search_by_date_looks_at_little_more_than_it_finds(
+    server: Server, query: str, returned: int, examined_max: int
+) -> None:
+    await _of_many_days(server)
+    async with server.as_() as client:
+        answer = await client.get(f"/Observation?{query}")
+    assert len(answer.json()["entry"]) == returned
+    told = await _told(server, f"/Observation?{query}&_explain=true")
+    [total] = _parts(told, "total")
+    assert total["documentsExamined"] <= total["keysExamined"] <= examined_max
+
+
+async def test_what_is_searched_by_its_clinical_date_comes_latest_first(server: Server) -> None:
+    await _of_many_days(server)
+    query = "/Observation?code=8867-4&date=ge2024-02-03&date=lt2024-02-13&_count=4"
+    dates: list[str] = []
+    async with server.as_() as client:
+        address: str | None = query
+        while address is not None:
+            page = (await client.get(address)).json()
+            dates += [
+                one["resource"].get("effectiveDateTime") or one["resource"]["effectivePeriod"]["start"]
+                for one in page.get("entry", [])
+            ]
+            address = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
+    assert dates == sorted(dates, reverse=True)
+    # Ten begin within the days asked for, and one of the week before lasts into them.
+    assert len(dates) == len(set(dates)) == 11
+    assert dates[-1] == "2024-01-31"
+
+
+async def test_the_records_of_a_pages_patients_are_read_and_not_the_whole_type(server: Server) -> None:
+    await _of_many_days(server)
+    async with server.as_() as client:
+        for number in range(50):
+            await client.put(f"/Patient/p{number}", json=a_patient(id=f"p{number}"))
+    told = await _told(server, "/Patient?_count=5&_revinclude=Observation:patient&_explain=true")
+    [includes] = [stage for stage in _parts(told, "stage") if stage["name"] == "includes"]
+    assert includes["query"]["index"] == "pt_1_tok_1_d_-1_seq_1"
+    assert includes["documentsExamined"] == 30

@@ -13,7 +13,9 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.r4.errors import TooCostly
+from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY as DAY
 from fhir_server.r4.resource import Key
+from fhir_server.search.clinical_dates import earliest
 from fhir_server.search.entry import Entry, Range
 from fhir_server.search.matching import matches
 from fhir_server.search.ordering import Value, compare, sort_value
@@ -25,11 +27,13 @@ from fhir_server.search.predicate import (
     Predicate,
     WithId,
     all_of,
+    any_of,
     none_of,
     of_types,
     token,
 )
 from fhir_server.search.results import SortKey
+from fhir_server.search.values.date import FUTURE, PAST
 from fhir_server.search.version import Version
 from fhir_server.store.documents import Document
 from fhir_server.store.limits import StoreLimits
@@ -59,8 +63,11 @@ def an_observation(n: int, patient: str | None, status: str, date: int | None) -
         tokens.append(f"Observation|status|{status}")
     if patient is not None:
         tokens += [f"Observation|{name}|Patient/{patient}" for name in ("subject", "patient")]
-    ranges = () if date is None else (Range("Observation|date", date, date + 9),)
-    return Entry(tuple(tokens), ranges, () if patient is None else (patient,), date)
+    # Of a third the date lasts for days; a few have none of its ends.
+    low, high = (PAST, FUTURE) if n % 17 == 4 else (date or 0, (date or 0) + (9 if n % 3 else 3 * DAY))
+    ranges = () if date is None else (Range("Observation|date", low, high),)
+    dated = None if date is None else earliest(low, high)
+    return Entry(tuple(tokens), ranges, () if patient is None else (patient,), dated)
 
 
 async def load(store: Store, clock: Clock, count: int, seed: int = 1) -> list[Version]:
@@ -141,6 +148,16 @@ PREDICATES: list[Predicate] = [
     AnyToken(frozenset({"Observation|subject|Patient/p1", "Observation|subject|Patient/p2"})),
     all_of(OfPatients(frozenset({"p1"})), none_of(token("Observation|status|final"))),
     all_of(of_types(OBSERVATION), InRange("Observation|date", low_min=5, high_max=30)),
+    all_of(
+        token("Observation|code|0"),
+        InRange("Observation|date", high_min=12),
+        InRange("Observation|date", low_max=25),
+    ),
+    all_of(
+        token("Observation|code|1"),
+        any_of(InRange("Observation|date", low_min=7), InRange("Observation|date", high_min=2 * DAY)),
+    ),
+    all_of(OfPatients(frozenset({"p1", "p2"})), InRange("Observation|date", low_max=20)),
     WithId(frozenset({"o1", "o2", "nobody"})),
 ]
 
