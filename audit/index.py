@@ -37,6 +37,7 @@ from audit.patterns import (
     pattern_of,
     person_of,
     policy_of,
+    profiles_of,
     targets_shown,
 )
 from audit.record import Outcome, Record
@@ -47,7 +48,18 @@ INDEXED: Final = frozenset({"patient", "agent", "entity"})
 """The parameters whose tokens `tokens_of` gives as indexed."""
 
 PLAIN: Final = frozenset(
-    {"action", "address", "altid", "entity-role", "entity-type", "outcome", "policy", "subtype", "type"}
+    {
+        "_profile",
+        "action",
+        "address",
+        "altid",
+        "entity-role",
+        "entity-type",
+        "outcome",
+        "policy",
+        "subtype",
+        "type",
+    }
 )
 """The parameters whose tokens `tokens_of` gives as plain, and the `:identifier` of agent and entity."""
 
@@ -137,6 +149,7 @@ def _plain(record: Record) -> tuple[str, ...]:
         *_of_agents(record.client, record.subject, person_of(record)),
         f"AuditEvent|entity:identifier|{request_id}",
         f"AuditEvent|entity:identifier||{request_id}",
+        *(f"AuditEvent|_profile|{profile}" for profile in profiles_of(record)),
     ]
     if record.address:
         tokens.append(f"AuditEvent|address|{escape(folded(record.address))}|{escape(record.address)}")

@@ -91,6 +91,20 @@ def data_type(record: Record, target: Target) -> Code:
     return SYSTEM_OBJECT
 
 
+def profiles_of(record: Record) -> tuple[str, ...]:
+    """The BALP profiles that the record's events conform to: what they require must have been recorded."""
+    if record.outcome != "success":
+        return ()
+    profile = pattern_of(kind_of(record)).profile
+    found = []
+    has_object = bool(record.query) if profile == "Query" else len(targets_shown(record)) == 1
+    if profile and record.client and record.address and has_object:
+        found.append(f"{_BALP}IHE.BasicAudit.{'Patient' if record.patients else ''}{profile}")
+    if record.token_id and person_of(record):
+        found.append(f"{_BALP}IHE.BasicAudit.OAUTHaccessTokenUse.Minimal")
+    return tuple(found)
+
+
 def policy_of(token_id: str) -> str:
     """The token that authorized an event, as the URI that stands in `agent.policy`."""
     if token_id.isascii() and token_id.replace("-", "").isalnum():
@@ -158,6 +172,7 @@ _REFERENCE = re.compile(
     r"(?:https?://\S+/)?"
     r"(?:Device|Organization|Patient|Practitioner|PractitionerRole|RelatedPerson)/[A-Za-z0-9.\-]{1,64}"
 )
+_BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"
 _JTI = "urn:ietf:params:oauth:jti:"
 _REST = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "Restful Operation")
 _SECURITY_ALERT = _dicom("110113", "Security Alert")

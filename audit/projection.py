@@ -41,6 +41,7 @@ from audit.patterns import (
     pattern_of,
     person_of,
     policy_of,
+    profiles_of,
     targets_shown,
 )
 from audit.record import Record, Target
@@ -87,6 +88,15 @@ def events_of(link: Link, server: Server) -> tuple[bytes, ...]:
     )
 
 
+def of_each_event(server: Server) -> Json:
+    """What is the same in all events of the server, as an AuditEvent that says no more."""
+    return {
+        "resourceType": "AuditEvent",
+        "agent": [_itself(server.base_url)],
+        "source": _source(server.base_url),
+    }
+
+
 def event(record: Record, place: Place, server: Server) -> bytes:
     """
     One AuditEvent of the record at `place`, as JSON.
@@ -101,7 +111,7 @@ def event(record: Record, place: Place, server: Server) -> bytes:
         {
             "resourceType": "AuditEvent",
             "id": str(place),
-            "meta": _meta(record, pattern),
+            "meta": _meta(record),
             "type": _coding(pattern.type),
             "subtype": [_coding(code) for code in pattern.subtypes],
             "action": pattern.action,
@@ -116,24 +126,11 @@ def event(record: Record, place: Place, server: Server) -> bytes:
     )
 
 
-def _meta(record: Record, pattern: Pattern) -> Json:
+def _meta(record: Record) -> Json:
     meta: Json = {"versionId": "1", "lastUpdated": instant(record.time)}
-    if profiles := _profiles(record, pattern):
-        meta["profile"] = profiles
+    if profiles := profiles_of(record):
+        meta["profile"] = [*profiles]
     return meta
-
-
-def _profiles(record: Record, pattern: Pattern) -> list[str]:
-    """The profiles that the event conforms to: what they require must have been recorded."""
-    if record.outcome != "success":
-        return []
-    profiles = []
-    has_object = bool(record.query) if pattern.profile == "Query" else len(targets_shown(record)) == 1
-    if pattern.profile and record.client and record.address and has_object:
-        profiles.append(f"{_BALP}IHE.BasicAudit.{'Patient' if record.patients else ''}{pattern.profile}")
-    if record.token_id and person_of(record):
-        profiles.append(f"{_BALP}IHE.BasicAudit.OAUTHaccessTokenUse.Minimal")
-    return profiles
 
 
 def _outcome_description(record: Record) -> Json:
@@ -164,12 +161,7 @@ def _agents(record: Record, pattern: Pattern, server: Server) -> Iterator[Json]:
     if record.address:
         client["network"] = {"address": _text(record.address), "type": _network_type(record.address)}
     yield client
-    yield {
-        "type": {"coding": [_coding(pattern.server)]},
-        "who": {"type": "Device", "identifier": {"value": server.base_url}},
-        "requestor": False,
-        "network": {"address": server.base_url, "type": _URI},
-    }
+    yield {"type": {"coding": [_coding(pattern.server)]}, **_itself(server.base_url)}
     if person is not None:
         yield _user(record, pattern, person, policy)
 
@@ -185,6 +177,15 @@ def _user(record: Record, pattern: Pattern, person: str, policy: Json) -> Json:
     if record.subject and record.subject != record.client:
         user["altId"] = _text(record.subject)
     return {**user, "requestor": True, **policy, **_purpose(record, "purposeOfUse")}
+
+
+def _itself(base_url: str) -> Json:
+    """The server as an agent, whatever its part is."""
+    return {
+        "who": {"type": "Device", "identifier": {"value": base_url}},
+        "requestor": False,
+        "network": {"address": base_url, "type": _URI},
+    }
 
 
 @lru_cache(maxsize=16)
@@ -251,7 +252,6 @@ _MACHINE_NAME: Final = "1"
 _IP_ADDRESS: Final = "2"
 _URI: Final = "5"
 
-_BALP: Final = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"
 _PURPOSE_OF_USE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _OAUTH_USER: Final = Code("https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes", "UserOauthAgent")
 _APPLICATION_SERVER: Final = Code(

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from audit.alike import settled
 from audit.chain import Link, record_of
 from audit.index import entries_of
 from audit.projection import Place, Server, event, place_of
@@ -66,6 +67,7 @@ async def _read(
     predicate: Predicate, after: Position | None, count: int, services: Services, *, newest_first: bool
 ) -> AsyncGenerator[tuple[Version, Position]]:
     """What matches on from `after`, the way it says, each with the gap behind it."""
+    predicate = settled(predicate, Server(services.settings.base_url))
     step = -1 if after is not None and after.back else 1
     beyond = None if after is None else replace(after, as_of=None, back=False)
     if after is not None and (after.back or after.as_of is not None):
@@ -131,6 +133,7 @@ async def audit_history(
     if id is None:
         return await audit_page(predicate, newest_first=True, after=after, count=count, services=services)
     version = await audit_event(id, services)
+    predicate = settled(predicate, Server(services.settings.base_url))
     return Page((version,) if version is not None and matches(predicate, version) else (), None)
 
 

@@ -41,6 +41,11 @@ CORRECTED: Final[Mapping[str, str]] = {
 _EXCHANGED: Final = frozenset((_R4 + "DocumentReference-relationship",))
 """Composites whose components name each other's definitions."""
 
+_NEVER_RECORDED: Final = frozenset(
+    ("AuditEvent|agent-name", "AuditEvent|agent-role", "AuditEvent|entity-name")
+)
+"""Over elements that no record of this server has; audit/capabilities.py says why."""
+
 Systems = Mapping[str, frozenset[str]]
 """Code systems and those of their codes that a binding allows; none for a system with a grammar."""
 
@@ -81,6 +86,7 @@ class Parameter:
             self.type in SUPPORTED_TYPES
             and bool(self.alternatives)
             and (self.type != "composite" or _is_joined(self.components))
+            and self.name not in _NEVER_RECORDED
         )
 
     @property
