@@ -3,19 +3,23 @@ Which words can be asked for: what the setting says, and whether all that is sto
 
 The setting `full_text` may change between two starts. What was stored before has not the words that
 are indexed now, and a search that found but a part would be wrong. So the database keeps, in its
-state, the least that any process has ever written with; a search for more is refused with the reason.
+state, the least that any process has ever written with, and of which types each resource was
+reindexed with more since; a search for more is refused with the reason. This is right as long as
+all processes that write at one time have the same setting.
 
 https://hl7.org/fhir/R4/search.html#content
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.interaction import Parameters
 from fhir_server.search.text import Indexed, asks_for_words
 from fhir_server.search.words import LEVELS, FullText
+from fhir_server.store.documents import Document
 from fhir_server.store.store import Store
 
 STORED: Final = ("full-text", "stored")
@@ -26,9 +30,22 @@ async def begin_to_write(store: Store, setting: FullText) -> None:
     """From now on this process writes with `setting`: what it leaves out is missing from now on."""
     # A database that has resources and says nothing of their words is from before there were any.
     first = setting if await store.is_empty() else LEVELS[0]
-    known = await store.state.insert(*STORED, {"full_text": first})
-    if LEVELS.index(setting) < LEVELS.index(known["full_text"]):
-        await store.state.put(*STORED, {"full_text": setting})
+    known = await store.state.insert(*STORED, _value(first, {}))
+    while True:
+        reindexed = {type: _least(level, setting) for type, level in known["reindexed"].items()}
+        value = _value(_least(known["full_text"], setting), reindexed)
+        if value == known or await store.state.replace(*STORED, known, value):
+            return
+        known = await _known(store)
+
+
+async def reindexed(store: Store, type: str, setting: FullText) -> None:
+    """Each resource of the type has the words that `setting` asks for."""
+    while True:
+        known = await _known(store)
+        value = _value(known["full_text"], {**known["reindexed"], type: setting})
+        if await store.state.replace(*STORED, known, value):
+            return
 
 
 async def indexed_words(parameters: Parameters, services: Services) -> Indexed:
@@ -36,5 +53,20 @@ async def indexed_words(parameters: Parameters, services: Services) -> Indexed:
     setting = services.settings.full_text
     if not any(asks_for_words(name) for name, _ in parameters):
         return Indexed(setting)
-    known = await services.store.state.get(*STORED)
-    return Indexed(setting, known["full_text"] if known else LEVELS[0])
+    known = await _known(services.store)
+    return Indexed(setting, known["full_text"], known["reindexed"])
+
+
+async def _known(store: Store) -> Document:
+    known = await store.state.get(*STORED)
+    assert known is not None, "each process says what it writes with before it serves"
+    return known
+
+
+def _value(full_text: FullText, reindexed: Mapping[str, FullText]) -> Document:
+    # MongoDB compares documents member by member, in their order.
+    return {"full_text": full_text, "reindexed": dict(sorted(reindexed.items()))}
+
+
+def _least(*levels: FullText) -> FullText:
+    return min(levels, key=LEVELS.index)

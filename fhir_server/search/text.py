@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
@@ -43,10 +44,14 @@ _OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
 
 
 class Indexed(NamedTuple):
-    """What is kept of words: `setting` as something is written, `stored` of everything that there is."""
+    """
+    What is kept of words: `setting` as something is written, `stored` of everything that there is, and
+    `reindexed` of all resources of a type since then.
+    """
 
     setting: FullText = "off"
     stored: FullText = "off"
+    reindexed: Mapping[str, FullText] = MappingProxyType({})
 
     def why_not(self, types: Collection[str], code: str) -> Unsupported | None:
         """Why `code` gets no answer for these types; None when all of them have their words."""
@@ -58,11 +63,11 @@ class Indexed(NamedTuple):
             return Unsupported(
                 f"`{code}` is not answered here: it needs the setting `full_text` to be `{needed}`"
             )
-        if LEVELS.index(self.stored) < LEVELS.index(needed):
-            return Unsupported(
-                f"`{code}` is not answered yet: some of what is stored was written while the setting "
-                f"`full_text` was `{self.stored}`"
-            )
+        for type in types:
+            stored = self.reindexed.get(type, self.stored)
+            if code in parameters_of(type) and LEVELS.index(stored) < LEVELS.index(needed):
+                told = f"`{code}` is not answered yet for {type}: some was written while the setting"
+                return Unsupported(f"{told} `full_text` was `{stored}`; `$reindex` makes up for it")
         return None
 
 

@@ -41,6 +41,13 @@ class State:
         with translated():
             await self._state.replace_one({"_id": fields["_id"]}, fields, upsert=True)
 
+    async def replace(self, kind: str, id: str, known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+        """Make `value` the document if it still is what is `known` of it, and say whether it was."""
+        asked = {"_id": f"{kind}/{id}", "value": known}
+        with translated():
+            done = await self._state.replace_one(asked, {"_id": asked["_id"], "value": value})
+        return done.matched_count == 1
+
     async def insert(self, kind: str, id: str, value: Mapping[str, Any]) -> Document:
         """The document that is there, which is `value` when there was none: one of many callers wins."""
         with translated():

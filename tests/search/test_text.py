@@ -203,8 +203,14 @@ def test_they_have_no_modifiers() -> None:
         (Indexed("off", "off"), "_text", "the setting `full_text` to be `narrative`"),
         (Indexed("off", "content"), "_text", "the setting `full_text` to be `narrative`"),
         (Indexed("narrative", "narrative"), "_content", "the setting `full_text` to be `content`"),
-        (Indexed("content", "narrative"), "_content", "while the setting `full_text` was `narrative`"),
+        (
+            Indexed("content", "narrative"),
+            "_content",
+            "for Condition: some was written while the setting `full_text` was `narrative`",
+        ),
         (Indexed("narrative", "off"), "_text", "while the setting `full_text` was `off`"),
+        (Indexed("content", "off", {"Condition": "narrative"}), "_content", "`full_text` was `narrative`"),
+        (Indexed("content", "off", {"Patient": "content"}), "_content", "`full_text` was `off`"),
     ],
 )
 def test_what_is_not_indexed_is_refused_with_the_reason(indexed: Indexed, name: str, reason: str) -> None:
@@ -213,6 +219,16 @@ def test_what_is_not_indexed_is_refused_with_the_reason(indexed: Indexed, name: 
     found = query("Condition", (name, "liver"), ("code", "x"), indexed=indexed, lenient=True)
     assert found.ignored == (name,)
     assert found.used == (("code", "x"),)
+
+
+def test_a_type_that_was_reindexed_is_asked_though_others_are_not() -> None:
+    indexed = Indexed("content", "off", {"Condition": "content", "Patient": "narrative"})
+    assert query("Condition", ("_content", "liver"), indexed=indexed).ignored == ()
+    assert query(None, ("_type", "Condition,Patient"), ("_text", "liver"), indexed=indexed).ignored == ()
+    assert query("Condition", ("subject:Patient._text", "liver"), indexed=indexed).ignored == ()
+    for type, name in ((None, "_text"), ("Patient", "_content"), ("Condition", "subject:Patient._content")):
+        with pytest.raises(Unsupported, match="`\\$reindex` makes up for it"):
+            query(type, (name, "liver"), indexed=indexed)
 
 
 def test_audit_events_and_conditions_have_no_words() -> None:

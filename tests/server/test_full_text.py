@@ -10,6 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from fhir_server.pipeline.full_text import reindexed
+from fhir_server.r4.definitions import definitions
 from tests.server.hiding import a_consent
 from tests.server.running import Server, a_patient, issues_of, serving
 from tests.server.test_search import ids_of
@@ -211,9 +213,30 @@ async def test_what_is_not_indexed_is_refused_with_the_setting(
     assert "needs the setting `full_text` to be `content`" in less["_content"]
     again = await refusals("content")
     assert list(again) == ["_content"]
-    assert "written while the setting `full_text` was `narrative`" in again["_content"]
+    assert "for Patient: some was written while the setting `full_text` was `narrative`" in again["_content"]
     assert list(await refusals("off")) == ["_text", "_content"]
     assert list(await refusals("narrative")) == ["_text", "_content"]
+
+
+async def test_what_was_reindexed_is_answered_until_less_is_written_again(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    async def statuses(setting: str, *done: str) -> list[int]:
+        async with serving(mongodb_url, database_name, tmp_path, full_text=setting) as server:
+            for type in done:
+                await reindexed(server.services.store, type, server.services.settings.full_text)
+            async with server.as_() as client:
+                await put(client, a_patient(id="a"))
+                asked = ("/Patient?_text=x", "/Patient?_content=x", "/Condition?_text=x", "/?_text=x")
+                return [(await client.get(query)).status_code for query in asked]
+
+    assert await statuses("off") == [501] * 4
+    assert await statuses("content", "Patient") == [200, 200, 501, 501]
+    assert await statuses("narrative") == [200, 501, 501, 501]
+    assert await statuses("content") == [200, 501, 501, 501]
+    assert await statuses("off") == [501] * 4
+    assert await statuses("content") == [501] * 4
+    assert await statuses("content", *definitions().resource_types) == [200] * 4
 
 
 @pytest.mark.parametrize(
