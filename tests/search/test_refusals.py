@@ -48,6 +48,12 @@ from tests.search.versions import query
         ("Observation", "subject:Nonsense", "1", Invalid),
         ("Observation", "subject:Practitioner", "1", Invalid),
         ("Observation", "subject:Patient", "Group/1", Invalid),
+        ("Observation", "subject:Patient", "https://a.example/Group/1", Invalid),
+        ("Observation", "subject:Patient", "urn:uuid:ad2ab0b4-3d2e-4e2c-8a60-4d3e0f4a1b62", Invalid),
+        ("Observation", "subject:Practitioner", "https://a.example/Practitioner/1", Invalid),
+        ("QuestionnaireResponse", "questionnaire:Patient", "https://a.example/q", Invalid),
+        ("QuestionnaireResponse", "questionnaire:Questionnaire", "https://a.example/Patient/1", Invalid),
+        ("QuestionnaireResponse", "questionnaire:identifier", "a|b", Invalid),
         ("ValueSet", "url:exact", "http://a.example", Invalid),
         ("ValueSet", "url:below", "urn:oid:1.2", Invalid),
         # values

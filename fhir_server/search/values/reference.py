@@ -17,7 +17,7 @@ from typing import Any
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.r4.fhirpath.references import target_of
+from fhir_server.r4.fhirpath.references import target_of, type_of
 from fhir_server.r4.primitives import is_id
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import unescaped
@@ -105,9 +105,12 @@ def _identified(identifier: dict[str, Any]) -> list[str]:
 
 def _wanted(parameter: Parameter, type: str | None, value: str, base_url: str) -> list[str]:
     """The references that one search value means."""
+    if type is not None and parameter.targets and type not in parameter.targets:
+        raise Invalid(f"`{parameter.code}` never refers to a {type}")
     value = _relative(value, base_url)
     if ":" in value or parameter.types == {"canonical"}:
         # A URL elsewhere, a urn, a canonical: as it is.
+        _require_type(parameter, type, value)
         return [value]
     if "/" not in value:
         return [f"{target}/{value}" for target in _types(parameter, type, value)]
@@ -126,6 +129,12 @@ def _types(parameter: Parameter, type: str | None, id: str) -> tuple[str, ...]:
         if not parameter.reaches:
             raise Invalid(f"`{parameter.code}` may refer to anything: write `Type/id`")
         return parameter.reaches
-    if parameter.targets and type not in parameter.targets:
-        raise Invalid(f"`{parameter.code}` never refers to a {type}")
     return (type,)
+
+
+def _require_type(parameter: Parameter, type: str | None, address: str) -> None:
+    """Raises Invalid when `address` is not one of the type, or need not be."""
+    said = type_of(address)
+    if type is None or said == type or (said is None and parameter.reaches == (type,)):
+        return
+    raise Invalid(f"An address as a value of `{parameter.code}:{type}` ends in `{type}/` and an id")
