@@ -184,7 +184,7 @@ async def test_missing_is_the_opposite_of_being_there(server: Server) -> None:
         found = await answered(client, [f"{parameter}:missing=false" for parameter in MISSING])
     for (parameter, missing), got in zip(MISSING.items(), found, strict=True):
         of_type = parameter.partition("?")[0]
-        all_ids = {str(one["id"]) for one in RESOURCES if one["resourceType"] == of_type}
+        all_ids = frozenset(one["id"] for one in RESOURCES if one["resourceType"] == of_type)
         assert got == all_ids - set(missing.split()), parameter
 
 
