@@ -9,6 +9,7 @@ PORT ?= 8080
 MLLP_PORT ?= 2575
 DATA_DIR ?= data
 PYTEST_ARGS ?=
+ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock clean check-python
+.PHONY: help setup run test check format bench bench-search lock clean check-python
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -47,6 +48,9 @@ format: setup ## let ruff mend what it can
 
 bench: setup ## measure against the raw driver; takes minutes
 	@$(BIN)/python -m conformance.bench
+
+bench-search: setup ## measure searches of a million resources; ARGS="--data DIR" loads them once
+	@$(BIN)/python -m conformance.bench.search $(ARGS)
 
 # Only whoever changes a dependency runs this, so uv is theirs to install. What the locks pin is kept;
 # `make lock UPGRADE=--upgrade` takes what is new. The container has no mongod and no tools in it.

@@ -42,20 +42,20 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(folder: Path, workers: int) -> AsyncIterator[Server]:
-    """A server on an empty database in `folder`, until the block ends. Raises NotStarted."""
+async def serving(folder: Path, workers: int, *, port: int = 0) -> AsyncIterator[Server]:
+    """A server on the database in `folder`, empty at first, until the block ends. Raises NotStarted."""
     data_dir, log = folder / "data", folder / "log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *_command("serve"),
-            *("--data-dir", str(data_dir), "--port", "0", "--workers", str(workers)),
+            *("--data-dir", str(data_dir), "--port", str(port), "--workers", str(workers)),
             stdout=output,
             stderr=output,
         )
     try:
-        port = await _ready(process, log)
+        listening = await _ready(process, log)
         started = _events(log)
-        address = Address("127.0.0.1", port, await _token(data_dir))
+        address = Address("127.0.0.1", listening, await _token(data_dir))
         async with joined(data_dir, command="bench") as url:
             yield Server(
                 address,
