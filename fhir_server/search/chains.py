@@ -13,11 +13,11 @@ https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.htm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import FhirError, Invalid, TooCostly, Unsupported
+from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.search.includes import is_followed
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.predicate import Elsewhere, Predicate, ReferredTo, Refers
@@ -25,9 +25,6 @@ from fhir_server.search.predicate import Elsewhere, Predicate, ReferredTo, Refer
 HAS: Final = "_has"
 LOGGED: Final = "AuditEvent"
 """Is in the ledger, not among the resources of the store."""
-
-QUESTIONS_MAX: Final = 100
-"""Of one criterion: where no type is said, each type along the chain is a question of its own."""
 
 WhyNot = Callable[[Iterable[str], str], FhirError | None]
 """Why resources of these types are not searched by a parameter of this name; None when they are."""
@@ -102,45 +99,29 @@ def _why_no_has(link: Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError
     return why_not((link.type,), link.rest)
 
 
-def refuse_ambiguous(name: str, types: tuple[str, ...], why_not: WhyNot) -> None:
-    """Raises TooCostly for a chain that may lead along too many ways, before it is followed."""
-    if _questions_in(name, types, why_not, {}) > QUESTIONS_MAX:
-        told = f"A chain leads along more than {QUESTIONS_MAX} ways"
-        raise TooCostly(f"{told}; say the types that are meant: `subject:Patient.name`")
-
-
-def _questions_in(
-    name: str, types: tuple[str, ...], why_not: WhyNot, known: dict[tuple[str, tuple[str, ...]], int]
-) -> int:
-    """How many questions a criterion of this name asks elsewhere, without asking any of them."""
-    link = link_of(name)
-    if link is None:
-        return 0
+def asked(link: Chain | Has, types: tuple[str, ...], ask: Ask, why_not: WhyNot) -> Predicate:
+    """What the link asks of resources of `types`, which it leads from."""
     if isinstance(link, Has):
-        return 1 + _questions_in(link.rest, (link.type,), why_not, known)
-    if (name, types) not in known:
-        known[name, types] = sum(
-            1 + _questions_in(link.rest, _answering(link, type, why_not), why_not, known) for type in types
-        )
-    return known[name, types]
+        names = parameters_of(link.type)[link.code].found_as
+        return Elsewhere(ReferredTo(link.type, frozenset(names), ask((link.type,), link.rest)))
+    ends = ends_of(link, types)
+    ends = tuple(end for end in ends if why_not((end,), link.rest) is None)
+    return Elsewhere(Refers(names_of(link.code, types), frozenset(ends), ask(ends, link.rest)))
 
 
-def asked(link: Chain | Has, types: tuple[str, ...], ask: Ask, why_not: WhyNot) -> Iterator[Predicate]:
-    """What the link asks of resources of `types`, which it leads from: alternatives."""
-    if isinstance(link, Has):
-        names = frozenset(parameters_of(link.type)[link.code].found_as)
-        yield Elsewhere(ReferredTo(link.type, names, ask((link.type,), link.rest)))
-        return
-    for type in types:
-        ends = _answering(link, type, why_not)
-        names = frozenset(parameters_of(type)[link.code].found_as)
-        yield Elsewhere(Refers(names, frozenset(ends), ask(ends, link.rest)))
+def names_of(code: str, types: Iterable[str]) -> frozenset[str]:
+    """The names under which references by this parameter of all these types are found."""
+    return frozenset(name for type in types for name in parameters_of(type)[code].found_as)
 
 
-def _answering(link: Chain, type: str, why_not: WhyNot) -> tuple[str, ...]:
-    """The types that the link leads to from `type` and that have what comes next."""
-    ends = _ends(link, parameters_of(type)[link.code])
-    return tuple(end for end in ends if why_not((end,), link.rest) is None)
+def ends_of(link: Chain, types: Iterable[str]) -> tuple[str, ...]:
+    """
+    The types that the link leads to, from all of `types` together.
+
+    Together, since each step of a chain may lead to any type: were they asked about one by one, a chain of
+    five would be asked in 146 to the power of five ways.
+    """
+    return tuple(sorted({end for type in types for end in _ends(link, parameters_of(type)[link.code])}))
 
 
 def _ends(link: Chain, parameter: Parameter) -> tuple[str, ...]:

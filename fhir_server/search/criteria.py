@@ -11,7 +11,7 @@ from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.primitives import is_id
-from fhir_server.search.chains import asked, link_of, refuse_ambiguous, why_no_link
+from fhir_server.search.chains import asked, link_of, why_no_link
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, parameters_of
 from fhir_server.search.predicate import (
@@ -60,7 +60,7 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
 }
 
 UNSUPPORTED: Final = frozenset(("_filter", "_query"))
-"""Parameters of R4 for all types that this server does not have."""
+"""Parameters of R4 for all types that this server does not have, or not here."""
 
 
 class Reasons:
@@ -130,17 +130,16 @@ def criterion(types: Sequence[str], name: str, values: Sequence[str], site: Site
     The predicate for resources of `types`, which all have the parameter (`why_not` is None).
 
     `values` are what stood between the commas. Raises Invalid for a modifier or a value that
-    the parameter has not, TooCostly for a chain along too many types.
+    the parameter has not.
     """
     if not all(values):
         raise Invalid(f"`{name}` has an empty value")
     reasons = Reasons(site.indexed).why_not
-    refuse_ambiguous(name, tuple(types), reasons)
 
     def ask(of_types: Sequence[str], rest: str) -> Predicate:
         link = link_of(rest)
         if link is not None:
-            return any_of(*asked(link, tuple(of_types), ask, reasons))
+            return asked(link, tuple(of_types), ask, reasons)
         return _of_types(of_types, rest, values, site)
 
     return ask(types, name)
@@ -163,12 +162,12 @@ def _of_types(types: Sequence[str], name: str, values: Sequence[str], site: Site
             return of_words(types, code, values)
         case _:
             return union(
-                _among(types, type, _of_type(parameters_of(type)[code], modifier, values, site))
+                among(types, type, _of_type(parameters_of(type)[code], modifier, values, site))
                 for type in types
             )
 
 
-def _among(types: Sequence[str], type: str, asked: Predicate) -> Predicate:
+def among(types: Sequence[str], type: str, asked: Predicate) -> Predicate:
     """What is asked of one type among several; what is not there says nothing of the others."""
     return (
         asked

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.interaction import Parameters
+from fhir_server.search.predicate import Predicate, Question, questions_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,22 @@ class SearchLimits:
         if any(len(value) > self.value_characters_max for value in values):
             raise TooLarge(f"A value of `{name}` has more than {self.value_characters_max} characters")
 
-    def refuse_links(self, names: Iterable[str]) -> None:
+    def refuse_links(self, path: str) -> None:
+        """Raises TooCostly for a parameter's name that is too long a chain, before it is looked into."""
+        self._refuse_links(path.count(".") + re.split(r"[.:]", path).count("_has"))
+
+    def refuse_questions(self, predicate: Predicate) -> None:
         """Raises TooCostly for chains that are too long, or too many."""
-        links = [count for name in names if (count := _links_in(name))]
-        if any(count > self.chain_links_max for count in links):
-            raise TooCostly(f"A chain follows more than {self.chain_links_max} references")
-        if len(links) > self.chains_max:
+        questions = list(questions_in(predicate))
+        if len(questions) > self.chains_max:
             raise TooCostly(f"The search has more than {self.chains_max} chains")
+        self._refuse_links(max(map(_links, questions), default=0))
+
+    def _refuse_links(self, count: int) -> None:
+        if count > self.chain_links_max:
+            raise TooCostly(f"A chain follows more than {self.chain_links_max} references")
 
 
-def _links_in(name: str) -> int:
-    """How many references it is from a match to what the name asks about."""
-    return name.count(".") + re.split(r"[.:]", name).count("_has")
+def _links(question: Question) -> int:
+    """How many references it is from a match to what is asked about."""
+    return 1 + max(map(_links, questions_in(question.of)), default=0)

@@ -28,6 +28,7 @@ from fhir_server.search.predicate import (
     Predicate,
     Question,
     RangePrefix,
+    TokenBetween,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -60,6 +61,8 @@ def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = N
             return False
         case TokenPrefix(prefix=prefix):
             return any(token.startswith(prefix) for token in version.entry.tokens)
+        case TokenBetween(low=low, below=below):
+            return any(low <= token < below for token in version.entry.tokens)
         case TokenContaining():
             return any(_contains(predicate, token) for token in version.entry.tokens)
         case AnyWord(values=values):

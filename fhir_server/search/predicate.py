@@ -12,9 +12,10 @@ first, within what the caller may see of those (pipeline/settling.py), and a sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from fhir_server.search.entry import Bound, Point
 
@@ -41,6 +42,14 @@ class TokenPrefix:
     """The entry has a token that starts so."""
 
     prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBetween:
+    """The entry has a token that is at least `low` and less than `below`, in the order of code points."""
+
+    low: str
+    below: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ Predicate = (
     | Nothing
     | AnyToken
     | TokenPrefix
+    | TokenBetween
     | TokenContaining
     | AnyWord
     | WordPrefix
@@ -207,6 +217,15 @@ Predicate = (
 def token(value: str) -> AnyToken:
     """The entry has this token."""
     return AnyToken(frozenset((value,)))
+
+
+def beyond(prefix: str) -> str:
+    """The least text behind all that start with `prefix`, in the order of code points; it is not empty."""
+    text = prefix.rstrip(_LAST_CHARACTER)
+    assert text, "prefixes begin with the name of a type"
+    code = ord(text[-1]) + 1
+    # Surrogates are no characters: what comes after U+D7FF is U+E000.
+    return text[:-1] + chr(0xE000 if code == 0xD800 else code)
 
 
 def of_types(types: frozenset[str]) -> AnyToken:
@@ -263,17 +282,23 @@ def none_of(part: Predicate) -> Predicate:
             return Not(part)
 
 
+def questions_in(predicate: Predicate) -> Iterator[Question]:
+    """The questions about other resources that it asks, not those within these."""
+    match predicate:
+        case Elsewhere(question=question):
+            yield question
+        case And(parts=parts) | Or(parts=parts):
+            for part in parts:
+                yield from questions_in(part)
+        case Not(part=part):
+            yield from questions_in(part)
+        case _:
+            return
+
+
 def asks_elsewhere(predicate: Predicate) -> bool:
     """Is any part of it about other resources?"""
-    match predicate:
-        case Elsewhere():
-            return True
-        case And(parts=parts) | Or(parts=parts):
-            return any(map(asks_elsewhere, parts))
-        case Not(part=part):
-            return asks_elsewhere(part)
-        case _:
-            return False
+    return any(True for _ in questions_in(predicate))
 
 
 def rewritten(predicate: Predicate, elsewhere: Callable[[Elsewhere], Predicate]) -> Predicate:
@@ -289,3 +314,6 @@ def rewritten(predicate: Predicate, elsewhere: Callable[[Elsewhere], Predicate])
             return none_of(rewritten(part, elsewhere))
         case _:
             return predicate
+
+
+_LAST_CHARACTER: Final = "\U0010ffff"

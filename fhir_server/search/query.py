@@ -25,6 +25,7 @@ from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.compartments import in_compartment
 from fhir_server.search.criteria import criterion, why_not
 from fhir_server.search.escaping import split
+from fhir_server.search.filter_criteria import FILTER, filtered
 from fhir_server.search.history import HistoryQuery, parse_history
 from fhir_server.search.includes import INCLUDES, Include, includes_of
 from fhir_server.search.limits import SearchLimits
@@ -99,7 +100,7 @@ def parse(
     limits.refuse_links(name for name, _ in search.parameters)
     lenient = search.handling == "lenient"
     types = _types(search)
-    criteria, results, ignored = _sorted_out(search.parameters, types, indexed, lenient=lenient)
+    criteria, results, ignored = _sorted_out(search.parameters, types, limits, indexed, lenient=lenient)
     given = _once(results)
     shape, misshapen = _shape(given, types, lenient=lenient)
     ignored += misshapen
@@ -168,15 +169,21 @@ def _types_in(compartment: Key, listed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sorted_out(
-    parameters: Parameters, types: tuple[str, ...], indexed: Indexed, *, lenient: bool
+    parameters: Parameters,
+    types: tuple[str, ...],
+    limits: SearchLimits,
+    indexed: Indexed,
+    *,
+    lenient: bool,
 ) -> tuple[Parameters, Parameters, tuple[str, ...]]:
     """Criteria, result parameters, and the names that are ignored."""
     searched = types or tuple(sorted(definitions().resource_types))
     criteria, results, ignored = [], [], []
     for name, value in parameters:
+        limits.refuse_links(name)
         if name.partition(":")[0] in RESULT_PARAMETERS:
             results.append((name, value))
-        elif (refusal := why_not(searched, name, indexed)) is None:
+        elif name == FILTER or (refusal := why_not(searched, name, indexed)) is None:
             criteria.append((name, value))
         elif lenient:
             ignored.append(name)
@@ -207,12 +214,18 @@ def _predicate(
     parts: list[Predicate] = [] if compartment is None else [in_compartment(compartment, types)]
     values_count = 0
     for name, value in criteria:
-        values = split(value, ",")
+        values = [value] if name == FILTER else split(value, ",")
         values_count += weight_of(values) if asks_for_words(name) else len(values)
         if values_count > limits.values_max:
             raise TooCostly(f"The search has more than {limits.values_max} values")
         limits.refuse_values(name, values)
-        parts.append(criterion(searched, name, values, site))
+        ask = (
+            filtered(searched, value, site, limits)
+            if name == FILTER
+            else criterion(searched, name, values, site)
+        )
+        parts.append(ask)
+    limits.refuse_questions(all_of(*parts))
     if types and not any(implies_type(part, types) for part in parts):
         parts.insert(0, of_types(frozenset(types)))
     return all_of(*parts)

@@ -11,9 +11,11 @@ from fhir_server.search.predicate import (
     InRange,
     Or,
     Predicate,
+    TokenBetween,
     TokenPrefix,
     WordPrefix,
     any_of,
+    beyond,
 )
 
 
@@ -37,6 +39,8 @@ def implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
             return all(value.startswith(starts) for value in values)
         case TokenPrefix(prefix=text) | WordPrefix(prefix=text) | InRange(parameter=text):
             return f"{text}|".startswith(starts)
+        case TokenBetween(low=low, below=below):
+            return any(start <= low and below <= beyond(start) for start in starts)
         case Or(parts=parts):
             return all(implies_type(part, types) for part in parts)
         case And(parts=parts):

@@ -34,11 +34,13 @@ from fhir_server.search.predicate import (
     Or,
     Predicate,
     RangePrefix,
+    TokenBetween,
     TokenContaining,
     TokenPrefix,
     Updated,
     WithId,
     WordPrefix,
+    beyond,
 )
 from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Document, bound, coordinates
 
@@ -96,6 +98,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return any_of(f"{layout.index}tok", values)
         case TokenPrefix(prefix):
             return starting_with(f"{layout.index}tok", prefix)
+        case TokenBetween(low, below):
+            return from_to(f"{layout.index}tok", low, below)
         case TokenContaining(start, text):
             return containing(f"{layout.index}tok", start, text)
         case AnyWord(values):
@@ -145,12 +149,16 @@ def starting_with(field: str, prefix: str, member: str | None = None) -> Documen
 
 def _starting(prefix: str) -> Document:
     bounds: Document = {"$gte": prefix}
-    beyond = prefix.rstrip(_LAST_CHARACTER)
-    if beyond:
-        code = ord(beyond[-1]) + 1
-        # Surrogates are no characters: what comes after U+D7FF is U+E000.
-        bounds["$lt"] = beyond[:-1] + chr(0xE000 if code == 0xD800 else code)
+    if prefix.rstrip("\U0010ffff"):
+        bounds["$lt"] = beyond(prefix)
     return bounds
+
+
+def from_to(field: str, low: str, below: str) -> Document:
+    """The field has an element in [low, below), in the order of code points."""
+    if not (_writable(low) and _writable(below)):
+        return NOTHING
+    return {field: {"$elemMatch": {"$gte": low, "$lt": below}}}
 
 
 def containing(field: str, start: str, text: str) -> Document:
@@ -267,6 +275,3 @@ def _writable(value: str) -> bool:
 
 def _ceiled(moment: datetime) -> int:
     return -((EPOCH - moment) // MILLISECOND)
-
-
-_LAST_CHARACTER: Final = "\U0010ffff"

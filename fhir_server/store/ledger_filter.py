@@ -28,6 +28,7 @@ from fhir_server.search.predicate import (
     Or,
     Predicate,
     RangePrefix,
+    TokenBetween,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -35,7 +36,7 @@ from fhir_server.search.predicate import (
     WordPrefix,
 )
 from fhir_server.store.documents import Document, milliseconds, moment
-from fhir_server.store.filters import NOTHING, any_of, between, bounded, containing, starting_with
+from fhir_server.store.filters import NOTHING, any_of, between, bounded, containing, from_to, starting_with
 from fhir_server.store.shards import link_id
 
 TYPE: Final = "AuditEvent"
@@ -68,6 +69,8 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
                 # An entity that is a Patient has the token of `patient` alone.
                 found.append(starting_with("tok", PATIENT + prefix.removeprefix(ENTITY)))
             return {"$or": found}, False
+        case TokenBetween(low, below):
+            return {"$or": [from_to("tok", low, below), from_to("attr", low, below)]}, False
         case TokenContaining(start, text):
             return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():

@@ -30,6 +30,7 @@ from fhir_server.search.predicate import (
     OnlyOfPatients,
     Or,
     Predicate,
+    TokenBetween,
     TokenContaining,
     TokenPrefix,
     WordPrefix,
@@ -40,11 +41,20 @@ from fhir_server.search.predicate import (
 from fhir_server.store.database import Database
 from fhir_server.store.documents import PATIENT_PREFIX, Document
 from fhir_server.store.filters import any_of as one_of
-from fhir_server.store.filters import containing, starting_with
+from fhir_server.store.filters import containing, from_to, starting_with
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES
 
-Leaf = AnyToken | TokenPrefix | TokenContaining | AnyWord | WordPrefix | OfPatients | OnlyOfPatients
+Leaf = (
+    AnyToken
+    | TokenPrefix
+    | TokenBetween
+    | TokenContaining
+    | AnyWord
+    | WordPrefix
+    | OfPatients
+    | OnlyOfPatients
+)
 
 
 @asynccontextmanager
@@ -123,6 +133,7 @@ def _parts(predicate: Predicate) -> Iterator[Leaf]:
         case (
             AnyToken()
             | TokenPrefix()
+            | TokenBetween()
             | TokenContaining()
             | AnyWord()
             | WordPrefix()
@@ -146,6 +157,8 @@ def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
             if not (parameter and value and name in OVERFLOWING_TYPES):
                 return None
             return starting_with("tok", prefix)
+        case TokenBetween(low=low, below=below):
+            return from_to("tok", low, below) if low.startswith(_STARTS) else None
         case TokenContaining(start=start, text=text):
             return containing("tok", start, text) if start.startswith(_STARTS) else None
         case AnyWord(values=values):
@@ -181,7 +194,7 @@ def _rewritten(predicate: Predicate, markers: Mapping[Leaf, frozenset[str]]) -> 
             return AnyWord(values | markers[predicate])
         case WordPrefix() if predicate in markers:
             return any_of(predicate, AnyWord(markers[predicate]))
-        case TokenPrefix() | TokenContaining() | OfPatients() if predicate in markers:
+        case TokenPrefix() | TokenBetween() | TokenContaining() | OfPatients() if predicate in markers:
             return any_of(predicate, AnyToken(markers[predicate]))
         case OnlyOfPatients() if predicate in markers:
             return all_of(predicate, none_of(AnyToken(markers[predicate])))

@@ -104,7 +104,7 @@ def test_a_resource_has_its_type_as_a_token_first() -> None:
         # string
         ({"valueString": "Größe  A"}, "value-string", ["|grosse a|Größe  A"]),
         ({"valueCodeableConcept": {"text": "Text"}}, "value-string", ["|text|Text"]),
-        ({"valueString": "x" * 201}, "value-string", ["|" + "x" * 200, ":whole|" + "x" * 201]),
+        ({"valueString": "x" * 201}, "value-string", ["|" + "x" * 200, ":whole|" + "x" * 201 + "|"]),
         # uri
         (
             {"meta": {"profile": ["http://a.example/p|1"]}},

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.server.hiding import a_consent
+from tests.server.holding import holding
 from tests.server.running import Server, a_patient, an_observation, issues_of, serving
 
 Resource = dict[str, Any]
@@ -80,13 +82,16 @@ WARD: Final[Sequence[Resource]] = (
 )
 
 
-@pytest.fixture(name="client")
-async def a_client_with_a_ward(server: Server) -> Any:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """One for all tests of this file, with the ward."""
+    async with holding(mongodb_url, tmp_path_factory.mktemp("data"), WARD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with server.as_() as client:
-        for resource in WARD:
-            (
-                await client.put(f"/{resource['resourceType']}/{resource['id']}", json=resource)
-            ).raise_for_status()
         yield client
 
 

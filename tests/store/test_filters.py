@@ -30,6 +30,7 @@ from fhir_server.search.predicate import (
     Or,
     Predicate,
     RangePrefix,
+    TokenBetween,
     TokenContaining,
     TokenPrefix,
     Updated,
@@ -110,6 +111,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(AnyToken, st.frozensets(st.builds("{}|{}".format, st.sampled_from(TYPES), words), max_size=3)),
     st.builds(AnyToken, st.frozensets(st.sampled_from([*TYPES, "\ud800"]), max_size=2)),
     st.builds(TokenPrefix, st.builds("{}|{}".format, st.sampled_from(TYPES), words) | st.just("\udc00")),
+    st.builds(TokenBetween, words, words | st.just("\udc00")),
     st.builds(TokenContaining, st.sampled_from([f"{type}|" for type in TYPES]), words.filter(bool)),
     st.builds(
         TokenContaining, st.sampled_from(["Patient|$", "\ud800"]), st.sampled_from(["w", "\\|b", "\udc00"])

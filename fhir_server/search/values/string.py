@@ -6,7 +6,7 @@ Extracted from a string or markdown as a whole, from the parts of a HumanName or
 
 Of a longer text than STRING_CHARACTERS_MAX that token has the beginning alone. For `:contains` all of
 it is kept in `:whole|...`, parts of twice that length, each beginning in the middle of the one before:
-whatever may be asked for lies in one of them as a whole.
+whatever may be asked for lies in one of them as a whole. The last part has a `|` behind it.
 
 https://hl7.org/fhir/R4/search.html#string
 """
@@ -21,7 +21,15 @@ from fhir_server.r4.fhirpath import Collection
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import Predicate, TokenContaining, TokenPrefix, any_of, token
+from fhir_server.search.predicate import (
+    Predicate,
+    TokenBetween,
+    TokenContaining,
+    TokenPrefix,
+    any_of,
+    beyond,
+    token,
+)
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
 from fhir_server.search.values.folding import STRING_CHARACTERS_MAX, folded
@@ -58,6 +66,46 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
     raise refuse_modifier(parameter.code, modifier, "exact", "contains", "missing")
 
 
+def equal(parameter: Parameter, value: str) -> Predicate:
+    """All of a string of the parameter, folded, is this."""
+    return TokenPrefix(f"{parameter.name}|{escape(asked(parameter, value))}|")
+
+
+def ending(parameter: Parameter, value: str) -> Predicate:
+    """A string of the parameter ends so, folded."""
+    text = f"{_refusing_nul(parameter, escape(asked(parameter, value)))}|"
+    return any_of(*(TokenContaining(f"{name}|", text) for name in _names(parameter)))
+
+
+def greater(parameter: Parameter, value: str) -> Predicate:
+    """A string of the parameter comes after this one, folded, in the order of code points."""
+    start, same = _starts(parameter, value)
+    behind = TokenBetween(beyond(same), beyond(f"{parameter.name}|"))
+    return any_of(TokenBetween(start, same), behind)
+
+
+def less(parameter: Parameter, value: str) -> Predicate:
+    """A string of the parameter comes before this one, folded, in the order of code points."""
+    start, _ = _starts(parameter, value)
+    text = asked(parameter, value)
+    # A beginning of the value is less than it; in a token `|` stands behind it, which is more than a letter.
+    beginnings = (TokenPrefix(f"{parameter.name}|{escape(text[:end])}|") for end in range(1, len(text)))
+    return any_of(TokenBetween(f"{parameter.name}|\0", start), *beginnings)
+
+
+def unequal(parameter: Parameter, value: str) -> Predicate:
+    """Some string of the parameter is another one, folded."""
+    _, same = _starts(parameter, value)
+    name = f"{parameter.name}|"
+    return any_of(TokenBetween(f"{name}\0", same), TokenBetween(beyond(same), beyond(name)))
+
+
+def _starts(parameter: Parameter, value: str) -> tuple[str, str]:
+    """What tokens of the texts begin with that begin so, and of those that are no longer."""
+    start = f"{parameter.name}|{escape(asked(parameter, value))}"
+    return start, f"{start}|"
+
+
 def _part(value: Any) -> list[str]:
     if value is None:
         return []
@@ -73,7 +121,12 @@ def _suffixes(text: str) -> list[str]:
     beginning = f"|{escape(plain[:STRING_CHARACTERS_MAX])}"
     starts = range(0, max(1, len(plain) - STRING_CHARACTERS_MAX), STRING_CHARACTERS_MAX)
     parts = [plain[start : start + 2 * STRING_CHARACTERS_MAX] for start in starts]
-    return [beginning, *(f":{_WHOLE}|{escape(part)}" for part in parts)]
+    # The last part ends as a shorter text does, so that its end can be looked for.
+    return [
+        beginning,
+        *(f":{_WHOLE}|{escape(part)}" for part in parts[:-1]),
+        f":{_WHOLE}|{escape(parts[-1])}|",
+    ]
 
 
 def _starts_with(parameter: Parameter, value: str) -> Predicate:
@@ -81,11 +134,19 @@ def _starts_with(parameter: Parameter, value: str) -> Predicate:
 
 
 def _containing(parameter: Parameter, value: str) -> tuple[Predicate, ...]:
-    text = escape(asked(parameter, value))
+    text = _refusing_nul(parameter, escape(asked(parameter, value)))
+    return tuple(TokenContaining(f"{name}|", text) for name in _names(parameter))
+
+
+def _names(parameter: Parameter) -> tuple[str, str]:
+    """Under which texts are kept, and those that are long."""
+    return parameter.name, f"{parameter.name}:{_WHOLE}"
+
+
+def _refusing_nul(parameter: Parameter, text: str) -> str:
     if "\0" in text:
         raise Invalid(f"A value of `{parameter.code}` has a character that no string of FHIR has")
-    names = (parameter.name, f"{parameter.name}:{_WHOLE}")
-    return tuple(TokenContaining(f"{name}|", text) for name in names)
+    return text
 
 
 def asked(parameter: Parameter, value: str) -> str:

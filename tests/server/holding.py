@@ -1,0 +1,31 @@
+"""A server that holds some resources from the start, for tests that only ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pymongo import AsyncMongoClient
+
+from tests.server.running import Server, serving
+
+
+@asynccontextmanager
+async def holding(
+    mongodb_url: str, data_dir: Path, resources: Sequence[dict[str, Any]]
+) -> AsyncIterator[Server]:
+    """One that serves `resources`, on a database of its own that is dropped at the end."""
+    name = f"test-{uuid4().hex}"
+    async with serving(mongodb_url, name, data_dir) as server, server.as_() as client:
+        entries = [
+            {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
+            for one in resources
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        (await client.post("", json=bundle)).raise_for_status()
+        yield server
+    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
+        await administrator.drop_database(name)
