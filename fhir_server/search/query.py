@@ -97,7 +97,6 @@ def parse(
     server has not, TooCostly and TooLarge beyond `limits`.
     """
     limits.refuse_excess(search.parameters)
-    limits.refuse_links(name for name, _ in search.parameters)
     lenient = search.handling == "lenient"
     types = _types(search)
     criteria, results, ignored = _sorted_out(search.parameters, types, limits, indexed, lenient=lenient)

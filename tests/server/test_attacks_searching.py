@@ -303,10 +303,12 @@ async def test_a_chain_without_types_does_not_multiply(
         chain = ".".join(["subject"] * steps)
         started = time.monotonic()
         answer = await ask(client, "/Composition", f"{chain}._id=x&{chain}._id:not=y")
-        assert refused(answer) in TOO_MUCH
-        assert "say the types" in answer.text
+        assert ids_of(answer) == []
         assert time.monotonic() - started < SECONDS_MAX / 4
-    assert not [command for command, _ in overheard.commands if command in READS]
+        reads = [command for command, _ in overheard.commands if command in READS]
+        # Each step is asked of all its types together, of either side, for either criterion.
+        assert len(reads) < 10 * steps
+        overheard.commands.clear()
     assert ids_of(await ask(client, "/Composition", "subject:Patient.link:Patient.link:Patient.name=x")) == []
 
 
