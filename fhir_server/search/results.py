@@ -39,12 +39,11 @@ RESULT_PARAMETERS: Final = frozenset(
     )
 )
 
-_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
-    "_contained": frozenset(("false",)),
+_OF_CONTAINED: Final[Mapping[str, tuple[str, ...]]] = {
+    "_contained": ("false", "true", "both"),
+    "_containedType": ("container", "contained"),
 }
-"""Values that say what this server does anyway, or can do."""
-
-_WITHOUT: Final = frozenset(("_containedType", "_score"))
+"""What R4 lets ask of contained resources; the first says what this server does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,19 @@ def refuse_unsupported(name: str, value: str) -> None:
         raise Invalid(f"The modifier `:{modifier[:64]}` of `{code}` is not supported; it has none here")
     if not value:
         raise Invalid(f"`{name}` has an empty value")
-    if name in _WITHOUT or value not in _ACCEPTED.get(name, (value,)):
-        raise Unsupported(f"`{name}`{'' if name in _WITHOUT else ' with this value'} is not supported")
+    if name == "_score":
+        raise Unsupported("`_score` is not supported")
+    if name in _OF_CONTAINED:
+        _refuse_contained(name, value)
+
+
+def _refuse_contained(name: str, value: str) -> None:
+    """What is contained has no index entry of its own. Raises Invalid for what R4 does not have."""
+    default, *others = _OF_CONTAINED[name]
+    if value in others:
+        raise Unsupported(f"`{name}` is `{default}`: contained resources are not searched by themselves")
+    if value != default:
+        raise Invalid(f"`{name}` is {', '.join(f'`{known}`' for known in _OF_CONTAINED[name])}")
 
 
 def count_of(given: Mapping[str, str], limits: SearchLimits) -> int:

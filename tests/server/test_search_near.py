@@ -127,3 +127,30 @@ async def test_near_is_declared(server: Server) -> None:
     assert {"name": "near", "type": "special"}.items() <= next(
         each for each in location["searchParam"] if each["name"] == "near"
     ).items()
+
+
+async def test_near_is_asked_along_references(server: Server) -> None:
+    await _stored(server)
+    async with server.as_() as client:
+        for place in ("berlin", "warsaw"):
+            encounter = {
+                "resourceType": "Encounter",
+                "id": f"in-{place}",
+                "status": "finished",
+                "class": {"code": "AMB"},
+                "location": [{"location": {"reference": f"Location/{place}"}}],
+            }
+            written = await client.put(f"/Encounter/in-{place}", json=encounter)
+            assert written.status_code == 201, written.text
+        chained = "/Encounter?location.near=52.5|13.4|30&status=finished"
+        assert ids_of(await client.get(chained)) == ["in-berlin"]
+        assert ids_of(await client.get("/Encounter?location.near=0|0|30")) == []
+        answer = await client.get("/Encounter?location.near=52.5|13.4|30|miles")
+        assert answer.status_code == 400
+        assert "near" in issues_of(answer)[0]["diagnostics"]
+
+
+async def test_near_needs_the_right_to_search_locations(server: Server) -> None:
+    await _stored(server)
+    async with server.as_("system/Encounter.rs system/Location.r") as client:
+        assert (await client.get("/Location?near=52.52|13.405|50")).status_code == 403
