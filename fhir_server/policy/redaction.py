@@ -73,8 +73,9 @@ def _asking(predicate: Predicate, own: frozenset[str]) -> Predicate:
         case AnyWord(values=values):
             shown = frozenset(value for value in values if not value.startswith(_WORDS))
             return AnyWord(shown) if shown else Nothing()
-        case WordPrefix(prefix=prefix) if prefix.startswith(_WORDS):
-            return Nothing()
+        case WordPrefix(prefixes=prefixes):
+            shown = frozenset(prefix for prefix in prefixes if not prefix.startswith(_WORDS))
+            return WordPrefix(shown) if shown else Nothing()
         case And(parts=parts):
             return all_of(*(_asking(part, own) for part in parts))
         case Or(parts=parts):

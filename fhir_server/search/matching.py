@@ -67,8 +67,8 @@ def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = N
             return any(_contains(predicate, token) for token in version.entry.tokens)
         case AnyWord(values=values):
             return not values.isdisjoint(version.entry.words)
-        case WordPrefix(prefix=prefix):
-            return any(word.startswith(prefix) for word in version.entry.words)
+        case WordPrefix(prefixes=prefixes):
+            return any(word.startswith(tuple(prefixes)) for word in version.entry.words)
         case InRange():
             return any(_within(predicate, found) for found in version.entry.ranges)
         case RangePrefix(prefix=prefix):

@@ -72,9 +72,9 @@ class AnyWord:
 
 @dataclass(frozen=True, slots=True)
 class WordPrefix:
-    """The entry has a word that starts so."""
+    """The entry has a word that starts with one of these."""
 
-    prefix: str
+    prefixes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

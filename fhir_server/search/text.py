@@ -178,7 +178,7 @@ class _Reader:
         opened = [words.pop()] if star else []
         return all_of(
             *(AnyWord(frozenset(name + word for name in self._names)) for word in words),
-            *(any_of(*(WordPrefix(name + word) for name in self._names)) for word in opened),
+            *(WordPrefix(frozenset(name + word for name in self._names)) for word in opened),
         )
 
     def _refused(self, what: str) -> Invalid:

@@ -35,9 +35,9 @@ def implies_type(predicate: Predicate, types: Sequence[str]) -> bool:
     """What it is true of is of one of the types, as their names start its tokens and ranges."""
     starts = tuple(f"{type}|" for type in types)
     match predicate:
-        case AnyToken(values=values) | AnyWord(values=values):
+        case AnyToken(values=values) | AnyWord(values=values) | WordPrefix(prefixes=values):
             return all(value.startswith(starts) for value in values)
-        case TokenPrefix(prefix=text) | WordPrefix(prefix=text) | InRange(parameter=text):
+        case TokenPrefix(prefix=text) | InRange(parameter=text):
             return f"{text}|".startswith(starts)
         case TokenBetween(low=low, below=below):
             return any(start <= low and below <= beyond(start) for start in starts)

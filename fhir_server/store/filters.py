@@ -104,8 +104,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return containing(f"{layout.index}tok", start, text)
         case AnyWord(values):
             return any_of(f"{layout.index}wrd", values)
-        case WordPrefix(prefix):
-            return starting_with(f"{layout.index}wrd", prefix)
+        case WordPrefix(prefixes):
+            return starting_with_any(f"{layout.index}wrd", prefixes)
         case InRange():
             return _in_range(predicate, f"{layout.index}rng")
         case RangePrefix(prefix):
@@ -159,6 +159,12 @@ def from_to(field: str, low: str, below: str) -> Document:
     if not (_writable(low) and _writable(below)):
         return NOTHING
     return {field: {"$elemMatch": {"$gte": low, "$lt": below}}}
+
+
+def starting_with_any(field: str, prefixes: Iterable[str]) -> Document:
+    """The field has an element that starts with one of these."""
+    alternatives = [starting_with(field, prefix) for prefix in sorted(prefixes)]
+    return {"$or": alternatives} if alternatives else NOTHING
 
 
 def containing(field: str, start: str, text: str) -> Document:

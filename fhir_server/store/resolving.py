@@ -41,7 +41,7 @@ from fhir_server.search.predicate import (
 from fhir_server.store.database import Database
 from fhir_server.store.documents import PATIENT_PREFIX, Document
 from fhir_server.store.filters import any_of as one_of
-from fhir_server.store.filters import containing, from_to, starting_with
+from fhir_server.store.filters import containing, from_to, starting_with, starting_with_any
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES
 
@@ -163,8 +163,8 @@ def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
             return containing("tok", start, text) if start.startswith(_STARTS) else None
         case AnyWord(values=values):
             return one_of("wrd", values)
-        case WordPrefix(prefix=prefix):
-            return starting_with("wrd", prefix)
+        case WordPrefix(prefixes=prefixes):
+            return starting_with_any("wrd", prefixes)
         case OfPatients(ids=ids):
             return one_of("tok", [PATIENT_PREFIX + id for id in ids]) if ids else None
         case OnlyOfPatients(ids=ids):

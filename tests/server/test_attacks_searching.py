@@ -45,8 +45,8 @@ READS: Final = {"find": ("filter", "sort", "projection"), "aggregate": ("pipelin
 
 FIELDS: Final = frozenset(
     """
-    _id attr body d e epoch geo hi kind lo m n of owner p pt pts rng rng.p rng.lo rng.hi seq size status t tok
-    ty u until was was.geo was.rng was.tok was.wrd wrd coordinates type
+    _id attr body d dx e epoch geo hi kind lo m n of owner p pt pts rng rng.p rng.lo rng.hi seq size status t
+    tok ty u until was was.geo was.rng was.tok was.wrd wrd coordinates type
     """.split()
 )
 OPERATORS_OF_OURS: Final = frozenset(
@@ -310,6 +310,13 @@ async def test_a_chain_without_types_does_not_multiply(
         assert len(reads) < 10 * steps
         overheard.commands.clear()
     assert ids_of(await ask(client, "/Composition", "subject:Patient.link:Patient.link:Patient.name=x")) == []
+
+
+async def test_the_most_that_may_be_asked_of_words_is_answered(client: httpx.AsyncClient) -> None:
+    for criterion in ("_content=a*", "_content=NOT a*", "_content=" + "a b " * 25):
+        starred = "&".join([criterion] * 19)
+        assert "total" in (await ask(client, "/", f"{starred}&_total=accurate")).json()
+        assert "total" in (await ask(client, "/Patient", f"{starred}&_total=accurate")).json()
 
 
 async def test_a_count_without_bounds_is_a_page(client: httpx.AsyncClient) -> None:

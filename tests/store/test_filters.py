@@ -119,7 +119,12 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(
         AnyWord, st.frozensets(st.builds("{}|_text|{}".format, st.sampled_from(TYPES), words), max_size=3)
     ),
-    st.builds(WordPrefix, st.builds("{}|_text|{}".format, st.sampled_from(TYPES), words)),
+    st.builds(
+        WordPrefix,
+        st.frozensets(
+            st.builds("{}|_text|{}".format, st.sampled_from(TYPES), words | st.just("\udc00")), max_size=2
+        ),
+    ),
     st.builds(InRange, st.sampled_from(["r", "$s"]), bounds, bounds, bounds, bounds),
     st.builds(InRange, st.sampled_from(["r", "", "\ud800"]), bounds, bounds, is_prefix=st.just(True)),
     st.builds(RangePrefix, st.sampled_from(["r", "$", "x", "", "\ud800"])),

@@ -68,7 +68,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(TokenBetween, tokens, tokens),
     st.builds(TokenContaining, st.builds("{}|{}|".format, types, names), st.sampled_from(["a", "1", "s|"])),
     st.builds(AnyWord, st.frozensets(words, min_size=1, max_size=3)),
-    st.builds(WordPrefix, words),
+    st.builds(WordPrefix, st.frozensets(words, min_size=1, max_size=2)),
     st.builds(OfPatients, patients),
     st.builds(OnlyOfPatients, patients),
 )
