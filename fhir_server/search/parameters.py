@@ -46,6 +46,9 @@ _NEVER_RECORDED: Final = frozenset(
 )
 """Over elements that no record of this server has; audit/capabilities.py says why."""
 
+NEAR: Final = "Location|near"
+"""R4's one parameter of type special. What another one would mean, nobody can know."""
+
 Systems = Mapping[str, frozenset[str]]
 """Code systems and those of their codes that a binding allows; none for a system with a grammar."""
 
@@ -86,6 +89,7 @@ class Parameter:
             self.type in SUPPORTED_TYPES
             and bool(self.alternatives)
             and (self.type != "composite" or _is_joined(self.components))
+            and (self.type != "special" or self.name == NEAR)
             and self.name not in _NEVER_RECORDED
         )
 
