@@ -69,10 +69,12 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     tokens = followed or releasing.needs_tokens(query.types)
 
     async def run(consented: Predicate) -> tuple[Page, int | None]:
-        settled = await Settling(caller, services, consented).settled(query.predicate, searched)
+        settling = Settling(caller, services, consented)
+        settled = await settling.settled(query.predicate, searched)
         predicate = all_of(settled, allowed, consented)
         before = None if settled is query.predicate else all_of(relaxed(query.predicate), allowed, consented)
-        found = await _page(query, predicate, before, after, services, tokens=tokens)
+        asked = replace(query, order=settling.ordered(query.order))
+        found = await _page(asked, predicate, before, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
 
     page, total = await services.consents.governed(caller, now, run)

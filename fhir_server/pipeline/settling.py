@@ -16,15 +16,16 @@ https://hl7.org/fhir/R4/search.html#chaining
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final
 
 from fhir_server.pipeline.admission import restriction, right_of
 from fhir_server.pipeline.auditing import audit_page
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members
-from fhir_server.r4.errors import TooCostly
+from fhir_server.r4.errors import Forbidden, TooCostly
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.chains import LOGGED
 from fhir_server.search.predicate import (
@@ -46,6 +47,7 @@ from fhir_server.search.predicate import (
     of_types,
     rewritten,
 )
+from fhir_server.search.results import SortKey
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import contexts
 from fhir_server.store.explaining import stage
@@ -100,6 +102,18 @@ class Settling:
         within = None if LOGGED in types else self._visible(types)
         with stage("joins"):
             return self._of_shown_members(await self._settled(predicate, types, within), types)
+
+    def ordered(self, order: Sequence[SortKey]) -> tuple[SortKey, ...]:
+        """The order, by what the caller may see at the ends of its chains. Raises Forbidden as `settled`."""
+        return tuple(map(self._key, order))
+
+    def _key(self, key: SortKey) -> SortKey:
+        if key.end is None:
+            return key
+        if "Group|member" in key.end.names and not self._shows_all_members(frozenset(("Group",))):
+            raise Forbidden("The members of a Group are not all shown to this caller, nor sorted by")
+        end = replace(key.end, key=self._key(key.end.key), of=self._visible(key.end.types))
+        return replace(key, end=end)
 
     async def _settled(
         self, predicate: Predicate, types: frozenset[str], within: Predicate | None

@@ -35,6 +35,8 @@ def sort_value(version: Version, key: SortKey) -> Value | None:
             return version.entry.clinical_date
         case "parameter":
             return _of_parameter(version, key)
+        case "chained":
+            raise AssertionError("an entry does not say what it refers to: store/sorting.py")
 
 
 def compare(left: Version, right: Version, order: Sequence[SortKey]) -> int:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
+from fhir_server.r4.errors import FhirError, Invalid, TooCostly, Unsupported
+from fhir_server.search.chains import LOGGED, Chain, Has, ends_of, link_of, names_of, why_no_link
 from fhir_server.search.clinical_dates import CLINICAL_DATES
 from fhir_server.search.includes import INCLUDES, ITERATE
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.parameters import parameters_of
+from fhir_server.search.predicate import Everything, Predicate
 
 Total = Literal["none", "estimate", "accurate"]
 
@@ -52,12 +54,27 @@ class SortKey:
     One key of an order.
 
     `sequence` is the order of first creation, the default; `updated` meta.lastUpdated;
-    `clinical_date` that of the entry; `parameter` the search parameter of this code, or `_id`.
+    `clinical_date` that of the entry; `parameter` the search parameter of this code, or `_id`;
+    `chained` what the reference parameter of this code leads to, by the key `end` of its own.
     """
 
-    kind: Literal["sequence", "updated", "clinical_date", "parameter"]
+    kind: Literal["sequence", "updated", "clinical_date", "parameter", "chained"]
     parameter: str | None = None
     descending: bool = False
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """
+    Where a chained key leads: the names of its references (`Type|param`), the types that are meant, the key
+    there, and `of`, true of those that may be looked at (pipeline/settling.py says which).
+    """
+
+    names: frozenset[str]
+    types: frozenset[str]
+    key: SortKey
+    of: Predicate = field(default_factory=Everything)
 
 
 def refuse_unsupported(name: str, value: str) -> None:
@@ -109,12 +126,17 @@ def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> 
     if sort is None:
         return (SortKey("sequence"),)
     rules = sort.split(",")
+    for rule in rules:
+        limits.refuse_links(rule)
     if len(rules) > limits.sort_keys_max:
         raise TooCostly(f"`_sort` has more than {limits.sort_keys_max} keys")
     return tuple(_sort_key(rule.removeprefix("-"), types, descending=rule.startswith("-")) for rule in rules)
 
 
 def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
+    link = link_of(code)
+    if link is not None:
+        return _chained(link, types, descending=descending)
     if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
         return SortKey("updated", descending=descending)
     if code == "_id":
@@ -128,6 +150,31 @@ def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey
     if types and all(CLINICAL_DATES.get(type) == code for type in types):
         return SortKey("clinical_date", code, descending)
     return SortKey("parameter", code, descending)
+
+
+def _chained(link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> SortKey:
+    """By what a reference leads to, in the types that can be sorted so."""
+    if isinstance(link, Has):
+        raise Invalid("`_sort` follows references forwards: `_has` is no key of an order")
+    if not types or LOGGED in types:
+        raise Unsupported(
+            f"`_sort`: `{link.code[:64]}` can be followed in a search of types of the store alone"
+        )
+    if refusal := why_no_link(link, types, lambda _types, _name: None):
+        raise refusal
+    keys: dict[SortKey, set[str]] = {}
+    refusals: list[FhirError] = []
+    for end in ends_of(link, types):
+        try:
+            keys.setdefault(_sort_key(link.rest, (end,), descending=descending), set()).add(end)
+        except (Invalid, Unsupported) as refused:
+            refusals.append(refused)
+    if not keys:
+        raise refusals[0]
+    if len(keys) > 1:
+        raise Invalid(f"`_sort`: `{link.code}` leads to several types that are not ordered alike: name one")
+    [(key, ends)] = keys.items()
+    return SortKey("chained", link.code, descending, End(names_of(link.code, types), frozenset(ends), key))
 
 
 _DIGITS: Final = re.compile(r"[0-9]+")

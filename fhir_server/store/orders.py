@@ -90,7 +90,7 @@ def indexed_order(order: Sequence[SortKey]) -> IndexedOrder | None:
         case "clinical_date":
             # The index has the latest first; read backwards, ties come in reverse too.
             return IndexedOrder("d", direction, -direction)
-        case "parameter":
+        case "parameter" | "chained":
             return None
 
 

@@ -39,7 +39,7 @@ from fhir_server.store.pages import Page, beginning, fetched, page_of
 from fhir_server.store.positions import Position
 from fhir_server.store.resolving import resolved, resolving
 from fhir_server.store.routes import hint_for, within
-from fhir_server.store.sorting import Row, in_order, row
+from fhir_server.store.sorting import Ends, Row, in_order, row
 
 Clock = Callable[[], datetime]
 
@@ -293,7 +293,8 @@ class Search:
                     f"More than {most} resources match, too many to be sorted by this parameter; "
                     "narrow the search, or sort by `_lastUpdated`"
                 )
-        return in_order(rows.values(), order)
+        ends = Ends(self._resources, question.session, self._milliseconds_max)
+        return in_order(await ends.known(list(rows.values()), order), order)
 
     async def _matching(
         self, question: _Question, keys: Sequence[str], projection: Document | None

@@ -8,27 +8,92 @@ whichever way, and ties are broken by the creation sequence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from fhir_server.r4.errors import TooCostly
 from fhir_server.search.ordering import Value, sort_value
-from fhir_server.search.results import SortKey
+from fhir_server.search.results import End, SortKey
+from fhir_server.search.version import Version
+from fhir_server.store.database import Collection
 from fhir_server.store.documents import version
+from fhir_server.store.filters import to_filter
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A match, by what it is sorted by; `key` is `Type/id`."""
+    """
+    A match, by what it is sorted by; `key` is `Type/id`.
+
+    `ends` are the keys of what it refers to, for each chained key of the order; their values come later.
+    """
 
     values: tuple[Value | None, ...]
     sequence: str
     key: str
+    ends: tuple[frozenset[str], ...] = ()
 
 
 def row(fields: Mapping[str, Any], order: Sequence[SortKey]) -> Row:
     """The row of a document of either collection, which may lack its body."""
     found = version(fields)
-    return Row(tuple(sort_value(found, key) for key in order), found.sequence, str(found.key))
+    values = (sort_value(found, key) if key.end is None else None for key in order)
+    ends = [_ends(fields, found, key.end) for key in order if key.end is not None]
+    return Row(tuple(values), found.sequence, str(found.key), tuple(ends))
+
+
+class Ends:
+    """Looks up what rows refer to, in one snapshot, within what may be looked at."""
+
+    def __init__(
+        self, resources: Collection, session: AsyncClientSession | None, milliseconds_max: int
+    ) -> None:
+        self._resources = resources
+        self._session = session
+        self._milliseconds_max = milliseconds_max
+
+    async def known(self, rows: Sequence[Row], order: Sequence[SortKey]) -> list[Row]:
+        """The same rows with the values of their chained keys."""
+        chained = [index for index, key in enumerate(order) if key.end is not None]
+        for place, index in enumerate(chained):
+            end = order[index].end
+            assert end is not None, "it is chained"
+            values = await self._values({one for row in rows for one in row.ends[place]}, end)
+            rows = [_valued(row, index, place, values, order[index]) for row in rows]
+        return list(rows)
+
+    async def _values(self, keys: Iterable[str], end: End) -> dict[str, Value]:
+        """By key, what those of `keys` that there are have under the key of their own."""
+        wanted = sorted(keys)
+        found: list[Row] = []
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            cursor = self._resources.find(
+                {"$and": [{"_id": {"$in": some}}, to_filter(end.of, types=end.types)]},
+                {"body": 0},
+                max_time_ms=self._milliseconds_max,
+                session=self._session,
+            )
+            found += [row(fields, (end.key,)) for fields in await cursor.to_list()]
+        known = await self.known(found, (end.key,))
+        return {one.key: value for one in known if (value := one.values[0]) is not None}
+
+
+def _ends(fields: Mapping[str, Any], found: Version, end: End) -> frozenset[str]:
+    if "more" in fields:
+        raise TooCostly("A resource refers to too many others to be sorted by them")
+    starts = tuple(f"{name}|" for name in end.names)
+    referred = (token.split("|", 2)[2] for token in found.entry.tokens if token.startswith(starts))
+    return frozenset(key for key in referred if key.partition("/")[0] in end.types)
+
+
+def _valued(row: Row, index: int, place: int, values: Mapping[str, Value], key: SortKey) -> Row:
+    """The row with the value of one chained key: of several the least, descending the greatest."""
+    of_ends = [values[end] for end in row.ends[place] if end in values]
+    value = (max if key.descending else min)(of_ends, default=None)
+    return replace(row, values=(*row.values[:index], value, *row.values[index + 1 :]))
 
 
 def in_order(rows: Iterable[Row], order: Sequence[SortKey]) -> list[Row]:
@@ -47,3 +112,6 @@ def _by(rows: list[Row], index: int, *, descending: bool) -> list[Row]:
     text = any(isinstance(value, str) for value, _ in present)
     present.sort(key=lambda pair: str(pair[0]) if text else pair[0], reverse=descending)  # type: ignore[arg-type,return-value] # all of one kind, none is None
     return [row for _, row in present] + missing
+
+
+_AT_ONCE: Final = 1_000

@@ -326,3 +326,67 @@ async def test_criteria_of_a_conditional_interaction_are_of_one_resource(client:
     for criteria in ("patient.name=peters", "_has:Observation:has-member:code=1", "_list=chosen"):
         refused = await client.delete(f"/Observation?{criteria}")
         assert refused.status_code == 501, refused.text
+
+
+async def in_order(client: httpx.AsyncClient, address: str) -> list[str]:
+    answer = await client.get(address)
+    assert answer.status_code == 200, answer.text
+    known = {one["id"] for one in WARD}
+    return [one["resource"]["id"] for one in answer.json().get("entry", ()) if one["resource"]["id"] in known]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Observation?_sort=patient.name,code", ["ob1", "oa1", "oa2", "oc1"]),
+        ("Observation?_sort=-patient.name,-code", ["oc1", "oa2", "oa1", "ob1"]),
+        ("Observation?_sort=subject:Patient.gender,-code", ["oa2", "oa1", "oc1", "ob1"]),
+        # What has nobody, and whose end has no value, comes last either way.
+        ("Observation?_sort=encounter.service-provider.name,code", ["oa1", "ob1", "oa2", "oc1"]),
+        ("Observation?_sort=-encounter.service-provider.name,code", ["oa1", "ob1", "oa2", "oc1"]),
+        ("Observation?_sort=patient._id,code", ["oa1", "oa2", "ob1", "oc1"]),
+        ("Observation?_sort=performer:Practitioner.family,code", ["oc1", "oa1", "ob1", "oa2"]),
+    ],
+)
+async def test_an_order_may_be_that_of_what_is_referred_to(
+    client: httpx.AsyncClient, query: str, expected: list[str]
+) -> None:
+    ids = "_id=oa1,oa2,ob1,oc1"
+    assert await in_order(client, f"/{query}&{ids}") == expected
+    address, seen = f"/{query}&{ids}&_count=1", []
+    while address:
+        page = (await client.get(address)).json()
+        seen += [entry["resource"]["id"] for entry in page.get("entry", ())]
+        address = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
+    assert seen == expected
+
+
+async def test_an_order_tells_nothing_of_what_is_hidden(client: httpx.AsyncClient, server: Server) -> None:
+    refused = await client.get("/Observation?_sort=subject.name")
+    ambiguous = await client.get("/List?_sort=item.date")
+    async with server.as_("system/Observation.rs") as limited:
+        unseen = await limited.get("/Observation?_sort=patient.name")
+    async with server.as_("patient/*.rs", patient="ann") as confined:
+        own = await in_order(confined, "/Observation?_sort=patient.name,code")
+        # Nobody else's name is looked at: what has no value comes last, in the order of creation.
+        links = await in_order(confined, "/Observation?_sort=has-member:Observation.code,code")
+    assert refused.status_code == 200
+    assert ambiguous.status_code == 400
+    assert unseen.status_code == 403
+    assert own == links == ["oa1", "oa2"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "status"),
+    [
+        ("patient.nonsense", 400),
+        ("patient:Organization.name", 400),
+        ("code.name", 400),
+        ("_has:Observation:has-member:code", 400),
+        (".".join(["has-member"] * 6) + ".code", 403),
+    ],
+)
+async def test_an_order_that_leads_nowhere_is_refused(
+    client: httpx.AsyncClient, sort: str, status: int
+) -> None:
+    assert (await client.get(f"/Observation?_sort={sort}")).status_code == status
