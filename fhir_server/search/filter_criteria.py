@@ -34,6 +34,7 @@ from fhir_server.search.predicate import (
     of_types,
 )
 from fhir_server.search.site import Site
+from fhir_server.search.text import asks_for_words
 from fhir_server.search.unions import union
 from fhir_server.search.values import date, string
 
@@ -146,6 +147,8 @@ class _Compiling:
         return union(parts)
 
     def _test(self, type: str, name: str, operator: Operator, value: str) -> Predicate:
+        if asks_for_words(name):
+            raise Unsupported(f"`_filter` asks for no words: say `{name}` beside it")
         refusal = self._why_not((type,), name)
         if refusal is not None:
             raise refusal

@@ -10,6 +10,7 @@ https://www.mongodb.com/docs/manual/reference/operator/query/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,8 @@ from fhir_server.store.documents import EPOCH, MILLISECOND, PATIENT_PREFIX, Docu
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
+
+_HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 NOTHING: Final[Document] = {"_id": {"$in": []}}
 
@@ -156,9 +159,13 @@ def _starting(prefix: str) -> Document:
 
 def from_to(field: str, low: str, below: str) -> Document:
     """The field has an element in [low, below), in the order of code points."""
-    if not (_writable(low) and _writable(below)):
-        return NOTHING
-    return {field: {"$elemMatch": {"$gte": low, "$lt": below}}}
+    return {field: {"$elemMatch": {"$gte": _reached(low), "$lt": _reached(below)}}}
+
+
+def _reached(bound: str) -> str:
+    """The first text that can be stored and is not below `bound`: none has half a surrogate pair in it."""
+    half = _HALF_A_PAIR.search(bound)
+    return bound if half is None else bound[: half.start()] + "\ue000"
 
 
 def starting_with_any(field: str, prefixes: Iterable[str]) -> Document:

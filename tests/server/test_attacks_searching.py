@@ -243,6 +243,7 @@ async def test_a_value_is_a_value(client: httpx.AsyncClient, value: str) -> None
         "code-value-quantity",
         "subject:identifier",
         "_source",
+        "_filter",
     ):
         await ask(client, "/Observation", f"{name}={quote(value)}")
     for name in ("near", "name", "_content", "_filter", "_list", "_cursor", "_count", "_lastUpdated"):

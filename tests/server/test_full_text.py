@@ -265,6 +265,8 @@ async def test_a_lenient_client_is_told_what_was_left_out(server: Server) -> Non
         assert ids_of(answer) == ["a"]
         assert "`_content`" in answer.text
         assert (await client.get("/AuditEvent?_text=x")).status_code == 501
+        in_a_filter = await client.get('/Patient?_filter=_text co "x"')
+        assert (in_a_filter.status_code, "beside it" in in_a_filter.text) == (501, True)
         assert (
             await client.post("/Patient", json=a_patient(), headers={"If-None-Exist": "_text=x"})
         ).status_code == 501
