@@ -15,8 +15,6 @@ from fhir_server.r4.resource import Literal
 from tests.conformance.shelf import Shelf
 from tests.server.running import an_observation
 
-not_yet = pytest.mark.xfail(reason="`_filter` is not there")
-
 LOINC = "http://loinc.org"
 
 
@@ -41,28 +39,24 @@ async def _people(shelf: Shelf) -> None:
     )
 
 
-@not_yet
 async def test_a_name_that_contains(shelf: Shelf) -> None:
     """`name co "pet"`"""
     await _people(shelf)
     assert await _filtered(shelf, "Patient", 'name co "pet"') == {"peter", "petra"}
 
 
-@not_yet
 async def test_two_expressions_with_and(shelf: Shelf) -> None:
     """`given eq "peter" and birthdate ge 2014-10-10`"""
     await _people(shelf)
     assert await _filtered(shelf, "Patient", 'given eq "peter" and birthdate ge 2014-10-10') == {"peter"}
 
 
-@not_yet
 async def test_a_code_in_its_system(shelf: Shelf) -> None:
     """`code eq http://loinc.org|1234-5`"""
     await shelf.has("Observation", it=coded("1234-5"), other=coded("1234-6"))
     assert await _filtered(shelf, "Observation", f"code eq {LOINC}|1234-5") == {"it"}
 
 
-@not_yet
 async def test_a_chain(shelf: Shelf) -> None:
     """`subject.name co "pet"`; `code eq http://loinc.org|1234-5 and subject.name co "peter"`"""
     await _people(shelf)
@@ -73,7 +67,6 @@ async def test_a_chain(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Observation", both) == {"peter"}
 
 
-@not_yet
 async def test_equal_and_unequal(shelf: Shelf) -> None:
     """`eq`, `ne`: an item of the set has an equal or an unequal value"""
     await _people(shelf)
@@ -82,7 +75,6 @@ async def test_equal_and_unequal(shelf: Shelf) -> None:
     assert "peter" not in await _filtered(shelf, "Patient", "gender ne male")
 
 
-@not_yet
 async def test_the_start_and_the_end_of_a_string(shelf: Shelf) -> None:
     """`sw`, `ew`: an item of the set starts or ends with the value"""
     await _people(shelf)
@@ -90,7 +82,6 @@ async def test_the_start_and_the_end_of_a_string(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Patient", 'given ew "er"') == {"peter"}
 
 
-@not_yet
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [("gt", {"high"}), ("lt", {"low"}), ("ge", {"same", "high"}), ("le", {"low", "same"}), ("ap", {"same"})],
@@ -103,7 +94,6 @@ async def test_quantities_are_compared(shelf: Shelf, operation: str, expected: s
     assert await _filtered(shelf, "Observation", f"value-quantity {operation} 5") == expected
 
 
-@not_yet
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [
@@ -123,7 +113,6 @@ async def test_dates_are_compared(shelf: Shelf, operation: str, expected: set[st
     assert await _filtered(shelf, "Observation", f"date {operation} 2013-03-14") == expected
 
 
-@not_yet
 async def test_presence(shelf: Shelf) -> None:
     """`pr true`, `pr false`: the set is not empty, or it is"""
     await _people(shelf)
@@ -131,7 +120,6 @@ async def test_presence(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Patient", "gender pr false") == {"paul"}
 
 
-@not_yet
 async def test_periods_that_overlap(shelf: Shelf) -> None:
     """`po`: a period of the set overlaps with that of the value"""
     period = {"start": "2013-01-01", "end": "2013-06-30"}
@@ -140,7 +128,6 @@ async def test_periods_that_overlap(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Observation", "date po 2014") == set()
 
 
-@not_yet
 async def test_a_reference_to(shelf: Shelf) -> None:
     """`re`: an item of the set refers to the value"""
     await _people(shelf)
@@ -164,7 +151,7 @@ async def _hierarchy(shelf: Shelf) -> str:
     return url
 
 
-@not_yet
+@pytest.mark.xfail(reason="hierarchies of codes are not followed")
 async def test_subsumption(shelf: Shelf) -> None:
     """`ss`, `sb`: the value subsumes a concept of the set, or is subsumed by one"""
     url = await _hierarchy(shelf)
@@ -172,7 +159,7 @@ async def test_subsumption(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Condition", f"code sb {url}|liver") == {"tumour", "liver"}
 
 
-@not_yet
+@pytest.mark.xfail(reason="value sets are not looked into")
 async def test_value_sets(shelf: Shelf) -> None:
     """`in`, `ni`: a concept of the set is, or none is, in the value set"""
     url = await _hierarchy(shelf)
@@ -180,7 +167,6 @@ async def test_value_sets(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Condition", f"code ni {url}/set") == {"tumour"}
 
 
-@not_yet
 async def test_or_and_not_and_brackets(shelf: Shelf) -> None:
     """`or`, `not (...)`, `(...)`"""
     await _people(shelf)
@@ -190,7 +176,6 @@ async def test_or_and_not_and_brackets(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Patient", both) == {"peter"}
 
 
-@not_yet
 async def test_brackets_hold_conditions_of_one_target(shelf: Shelf) -> None:
     """`paramName[filter].path`: the conditions of one resource that is referred to"""
     practitioner = "Practitioner"
@@ -206,7 +191,6 @@ async def test_brackets_hold_conditions_of_one_target(shelf: Shelf) -> None:
     assert await _filtered(shelf, "Patient", expression.replace("CA", "MN")) == set()
 
 
-@not_yet
 async def test_a_filter_goes_together_with_other_criteria(shelf: Shelf) -> None:
     """`_filter` beside other parameters: and"""
     await _people(shelf)

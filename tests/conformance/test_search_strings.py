@@ -159,12 +159,11 @@ async def test_above_and_below_are_for_urls_alone(shelf: Shelf) -> None:
         assert "URL" in await shelf.refuses(f"ValueSet?url:{modifier}=urn:oid:1.2.3")
 
 
-@pytest.mark.xfail(
-    reason="the version of a canonical is searched as `version`, not in the `url` of what it names"
-)
 async def test_a_canonical_url_may_have_a_version(shelf: Shelf) -> None:
     """A uri that is a canonical URL should be found with `|[version]` of the resource"""
     url = f"http://acme.example/{shelf.id}"
     one = {"status": "draft", "url": url}
     await shelf.has("ValueSet", one={**one, "version": "1"}, two={**one, "version": "2"})
     assert await shelf.finds(f"ValueSet?url={url}|2") == {"two"}
+    assert await shelf.finds(f"ValueSet?url={url}|3") == set()
+    assert await shelf.finds(f"ValueSet?url={url}") == {"one", "two"}

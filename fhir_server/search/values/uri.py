@@ -1,7 +1,7 @@
 """
 uri: exactly this one, or with `:below` and `:above` those under or over it, segment by segment.
 
-A canonical with a version is found with and without it.
+A canonical with a version is found with and without it; what has a canonical `url` is found by `url|version`.
 
 https://hl7.org/fhir/R4/search.html#uri
 """
@@ -15,7 +15,7 @@ from fhir_server.r4.fhirpath import Collection
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import unescaped
 from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import AnyToken, Predicate, TokenPrefix, any_of, token
+from fhir_server.search.predicate import AnyToken, Predicate, TokenPrefix, all_of, any_of, token
 from fhir_server.search.site import Site
 from fhir_server.search.unions import union
 from fhir_server.search.values.modifiers import refuse_modifier
@@ -37,13 +37,23 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
     uris = [unescaped(value) for value in values]
     match modifier:
         case None:
-            return AnyToken(frozenset(f"{parameter.name}|{escape(uri)}" for uri in uris))
+            return union(_is(parameter, uri) for uri in uris)
         case "below":
             return any_of(*(_below(parameter, _url(parameter, uri)) for uri in uris))
         case "above":
             return union(_above(parameter, _url(parameter, uri)) for uri in uris)
         case _:
             raise refuse_modifier(parameter.code, modifier, "below", "above", "missing")
+
+
+def _is(parameter: Parameter, uri: str) -> Predicate:
+    whole = token(f"{parameter.name}|{escape(uri)}")
+    url, bar, version = uri.rpartition("|")
+    if not bar or parameter.code != "url":
+        return whole
+    # What `url|version` names is the resource that has both.
+    versions = token(f"{parameter.resource_type}|version|{escape(version.casefold())}")
+    return any_of(whole, all_of(token(f"{parameter.name}|{escape(url)}"), versions))
 
 
 def _below(parameter: Parameter, url: str) -> Predicate:
