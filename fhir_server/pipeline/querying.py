@@ -31,11 +31,13 @@ from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
-from fhir_server.search.predicate import Predicate, all_of, of_types
+from fhir_server.search.feeds import is_feed
+from fhir_server.search.predicate import Everything, Predicate, Updated, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
+from fhir_server.store.documents import moment
 from fhir_server.store.explaining import stage
 from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position
@@ -62,17 +64,19 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     cursors = Cursors(services.seals, caller, interaction.address, query.used)
-    after = cursors.position(query.cursor)
+    after = await _from(query, cursors.position(query.cursor), services)
     releasing = Releasing(caller, services, now)
     # Tokens are many: they come along only for what is decided by them.
     followed = any(not include.reverse for include in query.includes)
     tokens = followed or releasing.needs_tokens(query.types)
+    until = _until(query, after)
 
     async def run(consented: Predicate) -> tuple[Page, int | None]:
         settling = Settling(caller, services, consented)
         settled = await settling.settled(query.predicate, searched)
-        predicate = all_of(settled, allowed, consented)
-        before = None if settled is query.predicate else all_of(relaxed(query.predicate), allowed, consented)
+        within = all_of(allowed, consented, until)
+        predicate = all_of(settled, within)
+        before = None if settled is query.predicate else all_of(relaxed(query.predicate), within)
         asked = replace(query, order=settling.ordered(query.order))
         found = await _page(asked, predicate, before, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
@@ -113,8 +117,11 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     cursors = Cursors(services.seals, caller, address, query.used)
     after = cursors.position(query.cursor)
 
+    polled = query.since is not None and interaction.id is None and interaction.type not in _AUDIT
+    settled = Updated(end=moment(await services.store.watermark())) if polled else Everything()
+
     async def run(consented: Predicate) -> Page:
-        predicate = all_of(of_types(types), allowed, consented)
+        predicate = all_of(of_types(types), allowed, consented, settled)
         return await _history_page(interaction, query, predicate, after, services)
 
     page = await services.consents.governed(caller, now, run)
@@ -128,6 +135,25 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     )
     shown = await _shaped(shown, query.shape)
     return history_bundle(settings.base_url, links, shown, None, now)
+
+
+async def _from(query: Query, after: Position | None, services: Services) -> Position | None:
+    """
+    Where the page begins: of a feed, at a time up to which nothing is still to be committed.
+
+    It is the same on all of its pages, so who goes on from the last that was shown misses nothing. The
+    ledger has no such time: its links are not stamped as they are appended.
+    """
+    if after is not None or not query.count or query.types == _AUDIT or not is_feed(query.predicate):
+        return after
+    return Position.beginning(await services.store.watermark() - 1)
+
+
+def _until(query: Query, after: Position | None) -> Predicate:
+    """What of a feed is shown."""
+    if after is None or after.as_of is None or query.types == _AUDIT or not is_feed(query.predicate):
+        return Everything()
+    return Updated(end=moment(after.as_of + 1))
 
 
 async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:

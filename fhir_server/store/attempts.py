@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Final
 
@@ -40,8 +39,7 @@ from fhir_server.store.plan import Outcome, Plan, Planner
 from fhir_server.store.shards import Shards
 from fhir_server.store.slices import in_slices, result_in_slices
 from fhir_server.store.unit import Moved, Unit
-
-Clock = Callable[[], datetime]
+from fhir_server.store.watermark import Stamp, Watermark
 
 PAUSE_SECONDS_MIN: Final = 0.002
 PAUSE_SECONDS_MAX: Final = 0.25
@@ -57,14 +55,14 @@ class Attempts:
         planner: Planner,
         *,
         limits: StoreLimits,
-        clock: Clock,
+        watermark: Watermark,
         random: Random,
     ) -> None:
         self._database = database
         self._shards = shards
         self._planner = planner
         self._limits = limits
-        self._clock = clock
+        self._watermark = watermark
         self._random = random
 
     async def settle(
@@ -112,7 +110,11 @@ class Attempts:
         self, units: Sequence[Unit], until: float, *, again: bool, alone: bool
     ) -> list[Outcome]:
         """Raises what the driver raises as long as nothing has been committed."""
-        async with self._shards.borrow() as chain, self._database.transaction(until - _now()) as session:
+        async with (
+            self._watermark.writing() as stamp,
+            self._shards.borrow() as chain,
+            self._database.transaction(until - _now()) as session,
+        ):
             gone: Sequence[Moved | None] = ()
             if any(unit.conditions for unit in units):
                 # First of all: what the transaction sees is settled by what it does first.
@@ -121,13 +123,13 @@ class Attempts:
             keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
             currents = await self._currents(session, keys)
             plan = await result_in_slices(
-                self._planner.plan(units, currents, self._clock(), gone, alone=alone)
+                self._planner.plan(units, currents, stamp.taken(), gone, alone=alone)
             )
             if plan.is_empty:
                 return plan.outcomes
             links = [link async for link in in_slices(chain.links(plan.records))]
             await self._write(session, plan, links)
-            if (error := await self._commit(session, until)) is not None:
+            if (error := await self._commit(session, until, stamp)) is not None:
                 return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
             chain.ends_with(links)
             return plan.outcomes
@@ -191,20 +193,23 @@ class Attempts:
         if some:
             yield some
 
-    async def _commit(self, session: AsyncClientSession, until: float) -> PyMongoError | None:
+    async def _commit(self, session: AsyncClientSession, until: float, stamp: Stamp) -> PyMongoError | None:
         """None when committed, the error when that is not known. Raises when it was not."""
         tries = 0
+        stamp.is_committing = True
         while True:
             try:
                 await session.commit_transaction()
             except PyMongoError as error:
                 if error.has_error_label("TransientTransactionError"):
+                    stamp.is_committing = False
                     raise
                 if not is_commit_unknown(error) or _now() >= until:
                     return error
                 await self._pause(tries)
                 tries += 1
             else:
+                stamp.is_committing = False
                 return None
 
     async def _pause(self, tries: int) -> None:

@@ -40,7 +40,7 @@ LOCK_SECONDS: Final = 9
 LOCK_RENEWED_SECONDS: Final = 3
 LOCK_POLL_SECONDS: Final = 0.05
 LOCK_FORGOTTEN_SECONDS: Final = 3600
-"""A lock of a condition (conditions.py) that nobody has touched for so long is deleted."""
+"""A lock of a condition (conditions.py), or a writer, that nobody has touched for so long is deleted."""
 
 MAJORITY: Final = ReadConcern("majority")
 SNAPSHOT: Final = ReadConcern("snapshot")
@@ -63,6 +63,7 @@ class Database:
     ledger: Collection
     shards: Collection
     locks: Collection
+    writers: Collection
     state: Collection
     inbox: Collection
 
@@ -234,6 +235,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
     "locks": [_index("at", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
+    "writers": [_index("until", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
     "state": [],
     "inbox": [_index("status", "received")],
 }

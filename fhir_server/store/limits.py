@@ -22,6 +22,10 @@ class StoreLimits:
     name stay in its document (overflow.py); of its words, of whatever type, `entry_words_inline_max`,
     or all are put beside it, `entry_words_max` at most. A question may be about
     `overflow_matches_max` versions of such.
+
+    A process that is gone holds the watermark back for `writer_lease_seconds`, longer than a transaction
+    lives (watermark.py); the first page of an order that can change waits `settling_seconds_max` at most
+    for the writes that were under way as it was read.
     """
 
     operation_seconds_max: float = 10.0
@@ -55,6 +59,8 @@ class StoreLimits:
     overflow_matches_max: int = 10_000
     shards_max: int = 6
     lease_seconds: float = 30.0
+    writer_lease_seconds: float = 90.0
+    settling_seconds_max: float = 0.25
     page_bytes_max: int = 32_000_000
     sort_matches_max: int = 10_000
     labels_max: int = 1_000

@@ -31,6 +31,11 @@ class Position:
     as_of: int | None = None
     back: bool = False
 
+    @classmethod
+    def beginning(cls, as_of: int) -> Self:
+        """Before everything, of a time up to which nothing is still to be committed."""
+        return cls(None, "", as_of)
+
     @property
     def turned(self) -> Self:
         """The same gap, to be read the other way."""

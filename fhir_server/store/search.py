@@ -14,7 +14,7 @@ https://hl7.org/fhir/R4/http.html#paging
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +40,7 @@ from fhir_server.store.positions import Position
 from fhir_server.store.resolving import resolved, resolving
 from fhir_server.store.routes import hint_for, within
 from fhir_server.store.sorting import Ends, Row, in_order, row
+from fhir_server.store.watermark import Watermark
 
 Clock = Callable[[], datetime]
 
@@ -62,13 +63,16 @@ class _Question:
 class Search:
     """Asks `resources`, and `history` where an order can change."""
 
-    def __init__(self, database: Database, *, limits: StoreLimits, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, limits: StoreLimits, clock: Clock, watermark: Watermark
+    ) -> None:
         self._database = database
         self._resources = database.resources
         self._history = database.history
         self._bodies = database.bodies
         self._limits = limits
         self._clock = clock
+        self._watermark = watermark
         self._milliseconds_max = limits.search_milliseconds_max
 
     async def page(
@@ -92,14 +96,40 @@ class Search:
         """
         indexed = indexed_order(order)
         projection = None if tokens else WITHOUT_TOKENS
-        as_of = after.as_of if after is not None else None
-        if as_of is None and (indexed is None or indexed.changes):
-            as_of = milliseconds(self._clock())
-        with costly():
+        changes = indexed is None or indexed.changes
+
+        async def read(as_of: int | None, *, then: bool) -> Page:
             async with self._asked(predicate, types, indexed, count, before) as question:
                 if indexed is None:
-                    return await self._sorted_page(question, order, after, as_of, count, projection)
-                return await self._indexed_page(question, indexed, after, as_of, count, projection)
+                    return await self._sorted_page(
+                        question, order, after, as_of, count, projection, then=then
+                    )
+                return await self._indexed_page(question, indexed, after, as_of, count, projection, then=then)
+
+        with costly():
+            if after is not None and not after.tie:
+                as_of, after = after.as_of, None
+                return await read(as_of, then=changes)
+            if after is not None or not changes:
+                return await read(after.as_of if after is not None else None, then=changes)
+            return await self._first_page(read)
+
+    async def _first_page(self, read: Callable[..., Awaitable[Page]]) -> Page:
+        """
+        Of an order that can change, as it is now.
+
+        When there are more pages, they are of a time at which nothing was being written.
+        """
+        now = milliseconds(self._clock())
+        page: Page = await read(now, then=False)
+        if page.next is None or await self._watermark.was_at_rest(now):
+            return page
+        now = max(
+            now, milliseconds(self._clock()), *(milliseconds(one.last_updated) for one in page.versions)
+        )
+        if await self._watermark.is_past(now, seconds=self._limits.settling_seconds_max):
+            return await read(now, then=True)
+        return page
 
     async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
         """How many living resources of `types` it is true of, exactly."""
@@ -146,13 +176,16 @@ class Search:
         as_of: int | None,
         count: int,
         projection: Document | None,
+        *,
+        then: bool,
     ) -> Page:
+        """With `then`, of the state at `as_of`."""
         found: list[Document] = []
         cut = False
         reading = order.backwards if after is not None and after.back else order
         for part in order.parts(after, dated=question.hint is None and question.window is None):
             wanted = count + 1 - len(found)
-            if after is None or as_of is None:
+            if as_of is None or not then:
                 some, cut = await self._current(question, [part], reading, wanted, projection)
             else:
                 some, cut = await self._as_of(question, part, reading, as_of, wanted, projection)
@@ -248,8 +281,11 @@ class Search:
         as_of: int | None,
         count: int,
         projection: Document | None,
+        *,
+        then: bool,
     ) -> Page:
-        rows = await self._rows(question, order, as_of if after is not None else None)
+        """With `then`, of the state at `as_of`."""
+        rows = await self._rows(question, order, as_of if then else None)
         start = _behind(rows, after)
         back = after is not None and after.back
         places = range(start, len(rows))[:count] if not back else range(start)[::-1][:count]

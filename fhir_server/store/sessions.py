@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document
+from fhir_server.store.watermark import forget
 
 # An operation under way counts as well: it may be a dead process's last, and its transaction stays.
 _EVERYTHING: Final[Document] = {
@@ -34,7 +35,9 @@ async def release_sessions(database: Database, app_name: str) -> int:
     """End the transactions of the process that was called `app_name`; how many there were."""
     try:
         found = await _operations(database, {"appName": app_name})
-        return await _end(database, found)
+        ended = await _end(database, found)
+        await forget(database, {"app": app_name})
+        return ended
     except PyMongoError:
         return 0
 
@@ -47,7 +50,10 @@ async def release_orphans(database: Database, prefix: str) -> int:
     try:
         found = await _operations(database, {"appName": {"$gte": prefix, "$lt": f"{prefix}\uffff"}})
         living = {one["appName"] for one in found if "connectionId" in one and one["type"] == "op"}
-        return await _end(database, [one for one in found if one["appName"] not in living])
+        ended = await _end(database, [one for one in found if one["appName"] not in living])
+        begins = {"$gte": prefix, "$lt": f"{prefix}\uffff"}
+        await forget(database, {"app": begins | {"$nin": sorted(living)}})
+        return ended
     except PyMongoError:
         return 0
 

@@ -21,7 +21,7 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
-from fhir_server.store.attempts import Attempts, Clock
+from fhir_server.store.attempts import Attempts
 from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import consents_changed_after
@@ -43,6 +43,7 @@ from fhir_server.store.sessions import release_sessions
 from fhir_server.store.shards import Shards
 from fhir_server.store.state import State
 from fhir_server.store.unit import Condition, Unit
+from fhir_server.store.watermark import Clock, Watermark
 from fhir_server.store.writer import Writer
 
 
@@ -50,13 +51,21 @@ class Store:
     """One process's view of the database. Made by `open`; `state` and `inbox` are its other faces."""
 
     def __init__(
-        self, database: Database, *, owner: str, limits: StoreLimits, clock: Clock, random: Random
+        self,
+        database: Database,
+        *,
+        owner: str,
+        limits: StoreLimits,
+        clock: Clock,
+        random: Random,
+        watermark: Watermark,
     ) -> None:
         self._database = database
         self._limits = limits
+        self._watermark = watermark
         self._shards = Shards(database, owner=owner, limits=limits)
         self._reader = Reader(database, limits=limits)
-        self._search = Search(database, limits=limits, clock=clock)
+        self._search = Search(database, limits=limits, clock=clock, watermark=watermark)
         self._joining = Joining(database, limits=limits)
         self._history = History(database, limits=limits)
         self._ledger = Ledger(database, self._shards, limits=limits)
@@ -65,11 +74,15 @@ class Store:
             self._shards,
             Planner(Sequences(random), limits),
             limits=limits,
-            clock=clock,
+            watermark=watermark,
             random=random,
         )
         self._writer = Writer(attempts, limits=limits)
-        self._leases = asyncio.get_running_loop().create_task(self._shards.renew_for_ever())
+        loop = asyncio.get_running_loop()
+        self._leases = [
+            loop.create_task(self._shards.renew_for_ever()),
+            loop.create_task(watermark.publish_for_ever()),
+        ]
         self.state = State(database)
         self.inbox = Inbox(database, limits=limits)
 
@@ -93,15 +106,22 @@ class Store:
         limits = limits or StoreLimits()
         database = await Database.open(url, name, app_name=app_name, limits=limits)
         owner = f"{app_name}.{random.getrandbits(64):016x}"
-        return cls(database, owner=owner, limits=limits, clock=clock, random=random)
+        watermark = Watermark(database, owner=owner, app_name=app_name, limits=limits, clock=clock)
+        try:
+            await watermark.register()
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, owner=owner, limits=limits, clock=clock, random=random, watermark=watermark)
 
     async def close(self) -> None:
         """Finishes what was accepted, and leaves the ledger's shards to others."""
         await asyncio.gather(self._writer.drained(), self._ledger.drained(), self._reader.drained())
-        self._leases.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._leases
-        await self._shards.release()
+        for lease in self._leases:
+            lease.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await lease
+        await asyncio.gather(self._shards.release(), self._watermark.release())
         await self._database.close()
 
     def current(self, key: Key, *, tokens: bool) -> Awaitable[Fetched]:
@@ -125,6 +145,10 @@ class Store:
         """The number of changes to Consents so far."""
         return self._reader.epoch()
 
+    def watermark(self) -> Awaitable[int]:
+        """Milliseconds since 1970: all that was stamped before is committed, or never will be."""
+        return self._watermark.now()
+
     def page(
         self,
         predicate: Predicate,
@@ -142,7 +166,13 @@ class Store:
         `before` is what is asked of superseded versions, if something else.
         """
         return self._search.page(
-            predicate, types=types, order=order, after=after, count=count, tokens=tokens, before=before
+            predicate,
+            types=types,
+            order=order,
+            after=after,
+            count=count,
+            tokens=tokens,
+            before=before,
         )
 
     def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:

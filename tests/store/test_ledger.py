@@ -91,7 +91,8 @@ async def test_a_process_that_comes_later_continues_the_chains_of_one_that_ended
 
 async def test_a_lapsed_lease_is_taken_over_and_its_old_owner_is_fenced(open_store: OpenStore) -> None:
     zombie = await open_store(StoreLimits(lease_seconds=0.05))
-    zombie._leases.cancel()
+    for lease in zombie._leases:
+        lease.cancel()
     await zombie.append(numbered(1))
     await asyncio.sleep(0.2)
     heir = await open_store()
