@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     page_size_default: int = Field(50, gt=0, description="Matches on a page without `_count`.")
     page_size_max: int = Field(1_000, gt=0, description="The largest `_count` honoured.")
     includes_max: int = Field(
-        5_000, gt=0, description="Included resources on one page; a search that has more is refused."
+        5_000, gt=0, description="Included resources on one page; the others come behind `next`."
     )
     include_steps_max: int = Field(
         20, gt=0, description="References between a match and what `:iterate` includes; beyond is refused."

@@ -22,7 +22,7 @@ from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.includes import Include, included, referring
-from fhir_server.search.predicate import AnyToken, Predicate, WithId, all_of, any_of
+from fhir_server.search.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
 from fhir_server.store.positions import Position
@@ -32,6 +32,10 @@ BYTES_MAX: Final = 32_000_000
 
 _AT_ONCE: Final = 1_000
 _ORDER: Final = (SortKey("sequence"),)
+
+
+class Overfull(TooCostly):
+    """A page includes more than it may: fewer matches may include less (completing.py)."""
 
 
 class Including:
@@ -55,56 +59,113 @@ class Including:
         self._asked: set[Key] = set()
         self._known: set[Key] = set()
         self._found: list[Version] = []
+        self._events: list[str] = []
         self._bytes = 0
 
     async def of(self, matches: Sequence[Version]) -> list[Version]:
-        """What `matches` include, in the order it is found. Raises TooCostly beyond the limits."""
-        steps_max = self._services.settings.include_steps_max
-        self._known.update(match.key for match in matches)
-        self._asked |= self._known
-        includes, newest, steps = self._includes, list(matches), 0
-        while newest and includes:
-            following = tuple(include for include in includes if include.iterate)
-            start = len(self._found)
-            await self._step(newest, includes, following)
-            newest, includes, steps = self._found[start:], following, steps + 1
-            if newest and steps > steps_max:
-                raise TooCostly(f"The page includes what is more than {steps_max} references away")
+        """
+        What `matches` include, in the order it is found.
+
+        Raises Overfull beyond what a page may include, TooCostly beyond other limits.
+        """
+        self._know(matches)
+        await self._steps(list(matches), self._includes)
         return self._found
 
-    async def _step(
-        self, versions: Sequence[Version], includes: Sequence[Include], following: Sequence[Include]
-    ) -> None:
-        # References can be followed on only from tokens.
-        tokens = any(not include.reverse for include in following)
-        await self._targets(included(versions, includes), tokens=tokens)
-        sources = referring((one.key for one in versions), includes, tokens_max=self._tokens_max)
-        await self._sources(sources, tokens=tokens)
+    async def part_of(self, match: Version, after: Position | None, count: int) -> Position | None:
+        """
+        Of what one match includes, up to `count` behind `after`, with what these include in turn.
 
-    async def _targets(self, keys: Iterable[Key], *, tokens: bool) -> None:
+        Gives where the rest begins, None when there is none. Those are in the order of creation, which
+        nothing changes; what several parts include in turn comes with each.
+        """
+        self._know([match])
+        following = self._following
+        tokens = self._follows(following)
+        asked = [
+            (all_of(of_types(types), predicate), types)
+            for predicate, types in self._asked_of_targets(included([match], self._includes))
+        ]
+        asked.append(self._asked_of_sources(self._referring([match], self._includes)))
+        if after is None:
+            await self._audit_events()
+        types = frozenset[str]().union(*(types for _, types in asked))
+        onward = None
+        if types:
+            predicate = any_of(*(predicate for predicate, types in asked if types))
+            onward = await self._some(predicate, types, after, count, tokens=tokens)
+        if following:
+            await self._steps(list(self._found), following, steps=1)
+        return onward
+
+    @property
+    def found(self) -> list[Version]:
+        """What was found, in the order of finding it."""
+        return self._found
+
+    def _know(self, matches: Sequence[Version]) -> None:
+        self._known.update(match.key for match in matches)
+        self._asked |= self._known
+
+    @property
+    def _following(self) -> tuple[Include, ...]:
+        return tuple(include for include in self._includes if include.iterate)
+
+    @staticmethod
+    def _follows(includes: Sequence[Include]) -> bool:
+        """References can be followed on only from tokens."""
+        return any(not include.reverse for include in includes)
+
+    async def _steps(self, newest: list[Version], includes: Sequence[Include], steps: int = 0) -> None:
+        steps_max = self._services.settings.include_steps_max
+        while newest and includes:
+            start = len(self._found)
+            await self._step(newest, includes)
+            newest, includes, steps = self._found[start:], self._following, steps + 1
+            if newest and steps > steps_max:
+                raise TooCostly(f"The page includes what is more than {steps_max} references away")
+
+    async def _step(self, versions: Sequence[Version], includes: Sequence[Include]) -> None:
+        tokens = self._follows(self._following)
+        targets = self._asked_of_targets(included(versions, includes))
+        await self._audit_events()
+        for predicate, types in targets:
+            await self._all(predicate, types, tokens=tokens)
+        predicate, types = self._asked_of_sources(self._referring(versions, includes))
+        if types:
+            await self._all(predicate, types, tokens=tokens)
+
+    def _referring(
+        self, versions: Sequence[Version], includes: Sequence[Include]
+    ) -> Mapping[str, AbstractSet[str]]:
+        """By type, the tokens of what refers to one of `versions`."""
+        try:
+            return referring((one.key for one in versions), includes, tokens_max=self._tokens_max)
+        except TooCostly as error:
+            raise Overfull(str(error)) from error
+
+    def _asked_of_targets(self, keys: Iterable[Key]) -> list[_Asked]:
+        """By type, and the AuditEvents apart."""
         by_type: dict[str, set[str]] = defaultdict(set)
         for key in keys:
             if key not in self._asked:
                 self._asked.add(key)
                 by_type[key.type].add(key.id)
-        limit = self._services.settings.includes_max
-        if len(self._found) + sum(map(len, by_type.values())) > limit:
-            self._refuse()
-        for resource_type, ids in by_type.items():
-            if resource_type == "AuditEvent":
-                await self._audit_events(ids)
-            elif access := self._releasing.access(resource_type):
-                predicate = all_of(WithId(frozenset(ids)), access.right.predicate)
-                await self._all(predicate, frozenset((resource_type,)), tokens=tokens)
+        self._events = sorted(by_type.pop("AuditEvent", ()))
+        return [
+            (all_of(WithId(frozenset(ids)), access.right.predicate), frozenset((resource_type,)))
+            for resource_type, ids in by_type.items()
+            if (access := self._releasing.access(resource_type))
+        ]
 
-    async def _audit_events(self, ids: AbstractSet[str]) -> None:
+    async def _audit_events(self) -> None:
         """They are not among the resources of the store."""
-        for id in sorted(ids):
+        for id in self._events:
             event = await audit_event(id, self._services)
             if event is not None:
                 self._take([event])
 
-    async def _sources(self, by_type: Mapping[str, AbstractSet[str]], *, tokens: bool) -> None:
+    def _asked_of_sources(self, by_type: Mapping[str, AbstractSet[str]]) -> _Asked:
         """What has one of these tokens of its type: types that the caller sees alike are asked together."""
         asked: dict[Predicate, set[str]] = defaultdict(set)
         types = set()
@@ -120,26 +181,34 @@ class Including:
             else:
                 asked[access.right.predicate] |= values
         parts += [all_of(AnyToken(frozenset(values)), right) for right, values in asked.items()]
-        if types:
-            await self._all(any_of(*parts), frozenset(types), tokens=tokens)
+        return any_of(*parts), frozenset(types)
 
     async def _all(self, predicate: Predicate, types: frozenset[str], *, tokens: bool) -> None:
         """Take all that it is true of, page by page: pages are bounded in bytes."""
-        tokens = tokens or self._releasing.needs_tokens(types)
-        after: Position | None = None
-        while True:
-            page = await self._services.store.page(
-                all_of(predicate, self._consented),
-                types=types,
-                order=_ORDER,
-                after=after,
-                count=_AT_ONCE,
-                tokens=tokens,
-            )
-            self._take(page.versions)
-            if page.next is None:
-                return
-            after = page.next
+        onward = await self._some(predicate, types, None, _AT_ONCE, tokens=tokens)
+        while onward is not None:
+            onward = await self._some(predicate, types, onward, _AT_ONCE, tokens=tokens)
+
+    async def _some(
+        self,
+        predicate: Predicate,
+        types: frozenset[str],
+        after: Position | None,
+        count: int,
+        *,
+        tokens: bool,
+    ) -> Position | None:
+        """Take a page of what it is true of; where the next one begins."""
+        page = await self._services.store.page(
+            all_of(predicate, self._consented),
+            types=types,
+            order=_ORDER,
+            after=after,
+            count=count,
+            tokens=tokens or self._releasing.needs_tokens(types),
+        )
+        self._take(page.versions)
+        return page.next
 
     def _take(self, versions: Iterable[Version]) -> None:
         for version in self._releasing.released(versions):
@@ -149,12 +218,13 @@ class Including:
             self._asked.add(version.key)
             self._found.append(version)
             self._bytes += len(version.body or b"")
-        if len(self._found) > self._services.settings.includes_max:
-            self._refuse()
-        if self._bytes > BYTES_MAX:
-            raise TooCostly(f"What the page includes has more than {BYTES_MAX} bytes: ask for fewer matches")
-
-    def _refuse(self) -> None:
         # How many there are is not said: not all of them may be the caller's to know.
         limit = self._services.settings.includes_max
-        raise TooCostly(f"The page includes more than {limit} resources: ask for fewer matches")
+        if len(self._found) > limit:
+            raise Overfull(f"The page includes more than {limit} resources: ask for fewer matches")
+        if self._bytes > BYTES_MAX and len(self._found) > 1:
+            raise Overfull(f"What the page includes has more than {BYTES_MAX} bytes: ask for fewer matches")
+
+
+_Asked = tuple[Predicate, frozenset[str]]
+"""What is looked for, and in which types; no types when there is nothing to look for."""

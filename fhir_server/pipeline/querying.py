@@ -19,6 +19,7 @@ from fhir_server.interactions.bundles import Links, history_bundle, operation_ou
 from fhir_server.interactions.shaping import shaped_version
 from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
+from fhir_server.pipeline.completing import Completed, Continuation, completed, going_on
 from fhir_server.pipeline.full_text import indexed_words
 from fhir_server.pipeline.including import Including
 from fhir_server.pipeline.links import Cursors
@@ -32,7 +33,7 @@ from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
 from fhir_server.search.feeds import is_feed
-from fhir_server.search.predicate import Everything, Predicate, Updated, all_of, of_types
+from fhir_server.search.predicate import Everything, Predicate, Updated, WithId, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -64,7 +65,9 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     cursors = Cursors(services.seals, caller, interaction.address, query.used)
-    after = await _from(query, cursors.position(query.cursor), services)
+    place = cursors.place(query.cursor)
+    rest = place if isinstance(place, Continuation) else None
+    after = await _from(query, place.behind if isinstance(place, Continuation) else place, services)
     releasing = Releasing(caller, services, now)
     # Tokens are many: they come along only for what is decided by them.
     followed = any(not include.reverse for include in query.includes)
@@ -77,19 +80,22 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
         within = all_of(allowed, consented, until)
         predicate = all_of(settled, within)
         before = None if settled is query.predicate else all_of(relaxed(query.predicate), within)
-        asked = replace(query, order=settling.ordered(query.order))
-        found = await _page(asked, predicate, before, after, services, tokens=tokens)
+        if rest is not None:
+            found = await _one(rest.key, predicate, services, tokens=tokens)
+        else:
+            asked = replace(query, order=settling.ordered(query.order))
+            found = await _page(asked, predicate, before, after, services, tokens=tokens)
         return found, await _total(query, predicate, services)
 
     page, total = await services.consents.governed(caller, now, run)
-    matches = releasing.released(page.versions)
-    includes = await _included(query, matches, caller, releasing, services)
-    trail.shows([*matches, *includes])
+    whole = await _whole(query, page, rest or after, caller, releasing, services)
+    trail.shows([*whole.matches, *whole.includes])
     address = f"{settings.base_url}/{interaction.address}".rstrip("/")
-    links = Links(address, query.used, cursors.of(page.next), cursors.of(page.previous))
-    matches = await _shaped(matches, query.shape)
-    includes = await _shaped(includes, query.shape.of_included)
-    return searchset(settings.base_url, links, matches, includes, _ignored(query), total, now)
+    links = Links(address, query.used, cursors.of(whole.next), cursors.of(whole.page.previous))
+    matches = await _shaped(whole.matches, query.shape)
+    includes = await _shaped(whole.includes, query.shape.of_included)
+    outcome = _outcome(query, whole)
+    return searchset(settings.base_url, links, matches, includes, outcome, total, now)
 
 
 def _of_shown_members(query: Query, caller: Caller) -> Query:
@@ -220,23 +226,51 @@ async def _total(query: Query, predicate: Predicate, services: Services) -> int 
         return await services.store.count(predicate, types=_types(query))
 
 
-async def _included(
-    query: Query, matches: list[Version], caller: Caller, releasing: Releasing, services: Services
-) -> list[Version]:
-    """What the page includes, released. Raises TooCostly beyond the limits."""
-    if not (query.includes and matches):
-        return []
+async def _one(key: str, predicate: Predicate, services: Services, *, tokens: bool) -> Page:
+    """The match of that key, if it is one."""
+    resource_type, _, id = key.partition("/")
+    return await services.store.page(
+        all_of(WithId(frozenset((id,))), predicate),
+        types=frozenset((resource_type,)),
+        order=(),
+        after=None,
+        count=1,
+        tokens=tokens,
+    )
 
-    async def run(consented: Predicate) -> list[Version]:
-        including = Including(
-            query.includes,
-            releasing=releasing,
-            consented=consented,
-            services=services,
-            tokens_max=services.search_limits.include_tokens_max,
-        )
+
+async def _whole(
+    query: Query,
+    page: Page,
+    after: Position | Continuation | None,
+    caller: Caller,
+    releasing: Releasing,
+    services: Services,
+) -> Completed:
+    """What of the page is shown, with what it includes, released. Raises TooCostly beyond the limits."""
+    if isinstance(after, Continuation) and not page.versions:
+        return Completed(after.around, [], [])
+    if not (query.includes and page.versions):
+        return Completed(page, releasing.released(page.versions), [])
+
+    def release(page: Page) -> list[Version]:
+        return releasing.released(page.versions)
+
+    async def run(consented: Predicate) -> Completed:
+        def including() -> Including:
+            return Including(
+                query.includes,
+                releasing=releasing,
+                consented=consented,
+                services=services,
+                tokens_max=services.search_limits.include_tokens_max,
+            )
+
+        most = services.settings.includes_max
         with stage("includes"):
-            return await including.of(matches)
+            if isinstance(after, Continuation):
+                return await going_on(release(page), after, including, includes_max=most)
+            return await completed(page, after, release, including, includes_max=most)
 
     return await services.consents.governed(caller, releasing.now, run)
 
@@ -290,8 +324,9 @@ def _types(query: Query) -> frozenset[str] | None:
     return frozenset(query.types) or None
 
 
-def _ignored(query: Query) -> Resource | None:
-    if not query.ignored:
-        return None
-    named = ", ".join(f"`{name[:64]}`" for name in query.ignored)
-    return operation_outcome((Issue("warning", "not-supported", f"Ignored as was preferred: {named}"),))
+def _outcome(query: Query, whole: Completed) -> Resource | None:
+    issues = list(whole.told)
+    if query.ignored:
+        named = ", ".join(f"`{name[:64]}`" for name in query.ignored)
+        issues.append(Issue("warning", "not-supported", f"Ignored as was preferred: {named}"))
+    return operation_outcome(issues) if issues else None

@@ -31,6 +31,15 @@ class Page:
     previous: Position | None = None
     gaps: tuple[Position, ...] = ()
 
+    def beginning(self, count: int, after: Position | None) -> Page:
+        """The first `count` that were read from `after`; the page beyond goes on with the others."""
+        if count >= len(self.versions):
+            return self
+        if after is None or not after.back:
+            return Page(self.versions[:count], self.gaps[count - 1], self.previous, self.gaps[:count])
+        left = len(self.versions) - count
+        return Page(self.versions[left:], self.next, self.gaps[left - 1].turned, self.gaps[left:])
+
 
 def page_of(
     read: Sequence[tuple[Version, Position]], after: Position | None, onward: Position | None
