@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--simulation-seeds", type=int, default=1, help="How many seeds, each a run of its own.")
     group.addoption("--simulation-rounds", type=int, default=6, help="How many kills a run has.")
     group.addoption("--large-entries", type=int, default=3_000, help="Entries of the large transaction.")
+    group.addoption("--walk-matches", type=int, default=400, help="Matches that are walked through.")
     group.addoption("--races", type=int, default=1, help="How many times as long the races are.")
 
 

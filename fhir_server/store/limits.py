@@ -60,7 +60,7 @@ class StoreLimits:
     shards_max: int = 6
     lease_seconds: float = 30.0
     writer_lease_seconds: float = 90.0
-    settling_seconds_max: float = 0.25
+    settling_seconds_max: float = 1.0
     page_bytes_max: int = 32_000_000
     sort_matches_max: int = 10_000
     labels_max: int = 1_000
