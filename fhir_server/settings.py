@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     chain_links_max: int = Field(
         5, gt=0, le=20, description="References that one chain or nested `_has` may follow; more is refused."
     )
+    total_estimated_max: int = Field(
+        10_000, gt=0, description="Where `_total=estimate` stops counting: there are so many, or more."
+    )
     sort_matches_max: int = Field(
         10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
     )

@@ -108,8 +108,12 @@ def _matching(link: Link, predicate: Predicate, services: Services) -> list[tupl
     ]
 
 
-async def audit_total(predicate: Predicate, services: Services) -> int:
-    """How many events there are for which `predicate` is true. Raises TooCostly beyond a limit."""
+async def audit_total(predicate: Predicate, services: Services, *, most: int | None) -> int:
+    """
+    How many events there are for which `predicate` is true; `most` when there are more.
+
+    Raises TooCostly beyond a limit.
+    """
     total = 0
     after: Position | None = None
     while True:
@@ -117,6 +121,8 @@ async def audit_total(predicate: Predicate, services: Services) -> int:
             predicate, newest_first=False, after=after, count=_LINKS_AT_ONCE, services=services
         )
         total += len(page.versions)
+        if most is not None and total >= most:
+            return most
         if total > TOTAL_MAX:
             raise TooCostly(
                 f"More than {TOTAL_MAX} AuditEvents match; ask for a shorter time, or without _total"

@@ -220,10 +220,11 @@ async def _page_of(
 async def _total(query: Query, predicate: Predicate, services: Services) -> int | None:
     if query.total == "none":
         return None
+    most = services.search_limits.total_estimated_max if query.total == "estimate" else None
     with stage("count"):
         if query.types == _AUDIT:
-            return await audit_total(predicate, services)
-        return await services.store.count(predicate, types=_types(query))
+            return await audit_total(predicate, services, most=most)
+        return await services.store.count(predicate, types=_types(query), most=most)
 
 
 async def _one(key: str, predicate: Predicate, services: Services, *, tokens: bool) -> Page:

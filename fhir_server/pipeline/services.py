@@ -59,4 +59,5 @@ class Services:
             page_size_max=settings.page_size_max,
             values_max=settings.search_values_max,
             chain_links_max=settings.chain_links_max,
+            total_estimated_max=settings.total_estimated_max,
         )

@@ -19,6 +19,8 @@ class SearchLimits:
 
     `chain_links_max` is of the references in one chain or nested `_has`, `chains_max` of such criteria.
 
+    `total_estimated_max` is where an estimated total ends: there are so many, or more.
+
     `include_parameters_max` is of `_include`s and `_revinclude`s in a request, not of what they find;
     `include_tokens_max` of the references that are looked for backwards, at each step.
     """
@@ -33,6 +35,7 @@ class SearchLimits:
     sort_keys_max: int = 4
     chain_links_max: int = 5
     chains_max: int = 10
+    total_estimated_max: int = 10_000
     include_parameters_max: int = 20
     include_tokens_max: int = 20_000
 

@@ -116,9 +116,9 @@ def total_of(given: Mapping[str, str], count: int) -> Total:
     wanted = given.get("_total", "none")
     if wanted not in get_args(Total):
         raise Invalid("`_total` is `none`, `estimate` or `accurate`")
-    if count == 0 or wanted == "accurate":
-        return "accurate"
-    return "estimate" if wanted == "estimate" else "none"
+    if wanted == "estimate":
+        return "estimate"
+    return "accurate" if count == 0 or wanted == "accurate" else "none"
 
 
 def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> tuple[SortKey, ...]:

@@ -131,16 +131,20 @@ class Search:
             return await read(now, then=True)
         return page
 
-    async def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> int:
-        """How many living resources of `types` it is true of, exactly."""
+    async def count(
+        self, predicate: Predicate, *, types: frozenset[str] | None, most: int | None = None
+    ) -> int:
+        """How many living resources of `types` it is true of, exactly; `most` when there are more."""
         with costly():
             async with self._asked(predicate, types, None, 1) as question:
-                hint = {} if question.hint is None else {"hint": question.hint}
+                options: Document = {} if question.hint is None else {"hint": question.hint}
+                if most is not None:
+                    options["limit"] = most
                 return await self._resources.count_documents(
                     within(question.window, [question.current]),
                     maxTimeMS=self._milliseconds_max,
                     session=question.session,
-                    **hint,
+                    **options,
                 )
 
     @asynccontextmanager

@@ -175,9 +175,11 @@ class Store:
             before=before,
         )
 
-    def count(self, predicate: Predicate, *, types: frozenset[str] | None) -> Awaitable[int]:
-        """How many living resources of `types` (None: any) `predicate` is true of."""
-        return self._search.count(predicate, types=types)
+    def count(
+        self, predicate: Predicate, *, types: frozenset[str] | None, most: int | None = None
+    ) -> Awaitable[int]:
+        """How many living resources of `types` (None: any) `predicate` is true of; `most` if more."""
+        return self._search.count(predicate, types=types, most=most)
 
     async def explained(self, watch: Watch) -> list[Explained]:
         """How the database runs what `watch` has kept. Raises TooCostly when a part of it takes too long."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.server.hiding import a_consent
-from tests.server.running import Server, a_patient, an_observation, issues_of, serving
+from tests.server.running import Server, a_patient, an_observation, serving
 
 Resource = dict[str, Any]
 
@@ -65,7 +65,7 @@ WARD: Final[Sequence[Resource]] = (
 )
 
 
-async def _put(client: httpx.AsyncClient, resources: Iterable[Resource]) -> None:
+async def put_all(client: httpx.AsyncClient, resources: Iterable[Resource]) -> None:
     for one in resources:
         written = await client.put(f"/{one['resourceType']}/{one['id']}", json=one)
         assert written.status_code in (200, 201), written.text
@@ -146,7 +146,7 @@ def keys_of(answer: httpx.Response, mode: str) -> list[str]:
 )
 async def test_what_is_included(server: Server, query: str, expected: str) -> None:
     async with server.as_() as client:
-        await _put(client, WARD)
+        await put_all(client, WARD)
         answer = await client.get(f"/{query}")
         path, _, body = query.partition("?")
         posted = await client.post(
@@ -162,7 +162,7 @@ async def test_what_is_included(server: Server, query: str, expected: str) -> No
 
 async def test_what_is_deleted_is_not_included(server: Server) -> None:
     async with server.as_() as client:
-        await _put(client, WARD)
+        await put_all(client, WARD)
         for key in ("Observation/om", "Patient/a"):
             assert (await client.delete(f"/{key}")).status_code == 204
         forward = await client.get("/Observation?_id=oa&_include=Observation:*")
@@ -173,7 +173,7 @@ async def test_what_is_deleted_is_not_included(server: Server) -> None:
 
 async def test_each_page_has_what_its_own_matches_include(server: Server) -> None:
     async with server.as_() as client:
-        await _put(client, WARD)
+        await put_all(client, WARD)
         first = await client.get(
             "/Patient?_count=1&_sort=_id&_revinclude=Observation:subject&_include=Patient:organization"
         )
@@ -187,7 +187,7 @@ async def test_each_page_has_what_its_own_matches_include(server: Server) -> Non
 
 async def test_what_is_included_is_cut_by_a_summary(server: Server) -> None:
     async with server.as_() as client:
-        await _put(client, WARD)
+        await put_all(client, WARD)
         answer = await client.get("/Patient?_id=a&_revinclude=Observation:subject&_summary=true")
         listed = await client.get(
             "/Patient?_id=a&_revinclude=Observation:subject&_elements=name,Observation.status"
@@ -199,10 +199,10 @@ async def test_what_is_included_is_cut_by_a_summary(server: Server) -> None:
 
 async def test_an_audit_event_includes_whom_it_is_about_and_is_included(server: Server) -> None:
     async with server.as_() as client:
-        await _put(client, WARD[:4])
+        await put_all(client, WARD[:4])
         page = await client.get("/AuditEvent?patient=Patient/a&_include=AuditEvent:patient")
         event = keys_of(page, "match")[0]
-        await _put(client, [a_provenance("about", event)])
+        await put_all(client, [a_provenance("about", event)])
         back = await client.get("/Provenance?_id=about&_include=Provenance:target")
         after = await client.get(f"/AuditEvent?_id={event.split('/')[1]}&_revinclude=Provenance:target")
     assert keys_of(page, "include") == ["Patient/a"]
@@ -212,7 +212,7 @@ async def test_an_audit_event_includes_whom_it_is_about_and_is_included(server: 
 
 async def test_the_record_names_what_was_included_and_its_patients(server: Server) -> None:
     async with server.as_() as client:
-        await _put(client, WARD)
+        await put_all(client, WARD)
         await client.get("/Organization?_id=clinic&_revinclude=Patient:organization")
     record = (await server.records())[-1]
     assert {target.reference for target in record.targets} == {
@@ -223,168 +223,17 @@ async def test_the_record_names_what_was_included_and_its_patients(server: Serve
     assert set(record.patients) == {"a", "b"}
 
 
-async def _walked(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
-    """The Bundles of all pages."""
-    pages: list[dict[str, Any]] = []
-    onward: str | None = path
-    while onward is not None:
-        answer = await client.get(onward)
-        assert answer.status_code == 200, answer.text
-        pages.append(answer.json())
-        onward = next((each["url"] for each in pages[-1]["link"] if each["relation"] == "next"), None)
-        assert len(pages) < 60
-    return pages
-
-
-def _keys(bundle: dict[str, Any], mode: str) -> list[str]:
-    return [
-        f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
-        for entry in bundle.get("entry", [])
-        if entry["search"]["mode"] == mode
-    ]
-
-
-async def test_a_page_ends_where_its_includes_would_be_too_many(
-    mongodb_url: str, database_name: str, tmp_path: Path
-) -> None:
-    """Each match once, its includes on its page; read forward and back."""
-    async with (
-        serving(mongodb_url, database_name, tmp_path, includes_max=4) as server,
-        server.as_() as client,
-    ):
-        await _put(client, [an_organization(f"o{n}") for n in range(7)])
-        wanted = {}
-        for n in range(7):
-            members = [f"p{n}-{m}" for m in range((n * 3) % 5)]
-            await _put(
-                client, [a_patient(id=id, managingOrganization=to(f"Organization/o{n}")) for id in members]
-            )
-            wanted[f"Organization/o{n}"] = {f"Patient/{id}" for id in members}
-        for order in ("", "&_sort=-_lastUpdated", "&_sort=-name"):
-            pages = await _walked(client, f"/Organization?_revinclude=Patient:organization{order}")
-            assert len(pages) > 1
-            met = [key for page in pages for key in _keys(page, "match")]
-            assert sorted(met) == sorted(wanted)
-            for page in pages:
-                included = set[str]().union(*(wanted[key] for key in _keys(page, "match")))
-                assert sorted(_keys(page, "include")) == sorted(included)
-                assert len(included) <= 4
-            back, page = [], pages[-1]
-            while True:
-                back.append(page)
-                before = [each["url"] for each in page["link"] if each["relation"] == "previous"]
-                if not before:
-                    break
-                page = (await client.get(before[0])).json()
-            met = [key for page in back for key in _keys(page, "match")]
-            assert sorted(met) == sorted(wanted)
-            assert all(
-                set(_keys(page, "include"))
-                == set[str]().union(*(wanted[key] for key in _keys(page, "match")))
-                for page in back
-            )
-
-
-async def test_what_one_match_includes_beyond_the_limit_comes_behind_next(
-    mongodb_url: str, database_name: str, tmp_path: Path
-) -> None:
-    async with (
-        serving(mongodb_url, database_name, tmp_path, includes_max=4) as server,
-        server.as_() as client,
-    ):
-        here = {"managingOrganization": to("Organization/b")}
-        await _put(client, [an_organization(id) for id in ("a", "b", "c")])
-        await _put(client, [an_organization("up"), an_organization("b", partOf=to("Organization/up"))])
-        await _put(client, [a_patient(id=f"p{n}", **here) for n in range(10)])
-        await _put(client, [a_patient(id="q", managingOrganization=to("Organization/c"))])
-        asked = (
-            "/Organization?_id=a,b,c&_sort=_id&_include=Organization:partof&_revinclude=Patient:organization"
-        )
-        pages = await _walked(client, asked)
-        assert [_keys(page, "match") for page in pages] == [
-            ["Organization/a"], ["Organization/b"], [], [], ["Organization/c"],
-        ]  # fmt: skip
-        included = [key for page in pages[1:4] for key in _keys(page, "include")]
-        assert sorted(included) == sorted(["Organization/up", *(f"Patient/p{n}" for n in range(10))])
-        assert all(len(_keys(page, "include")) <= 4 for page in pages)
-        assert _keys(pages[4], "include") == ["Patient/q"]
-        for page, told in zip(pages, (False, True, True, False, False), strict=True):
-            outcomes = [entry for entry in page.get("entry", []) if entry["search"]["mode"] == "outcome"]
-            assert bool(outcomes) == told
-            if told:
-                text = outcomes[0]["resource"]["issue"][0]["diagnostics"]
-                assert text.startswith("Organization/b includes more resources than a page has")
-        # What was hidden or deleted meanwhile: the rest is nobody's, and the walk goes on behind it.
-        onward = next(each["url"] for each in pages[1]["link"] if each["relation"] == "next")
-        await client.delete("/Organization/b")
-        rest = await _walked(client, onward)
-        assert [_keys(page, "include") for page in rest] == [[], ["Patient/q"]]
-
-
-async def test_what_follows_from_the_includes_of_one_match_comes_with_its_part(
-    mongodb_url: str, database_name: str, tmp_path: Path
-) -> None:
-    async with (
-        serving(mongodb_url, database_name, tmp_path, includes_max=4) as server,
-        server.as_() as client,
-    ):
-        await _put(client, [an_organization("o")])
-        for n in range(5):
-            await _put(client, [a_patient(id=f"p{n}", managingOrganization=to("Organization/o"))])
-            await _put(client, [an_observation(f"p{n}", id=f"b{n}-{m}") for m in range(n % 3)])
-        asked = "/Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject"
-        pages = await _walked(client, asked)
-        assert [key for page in pages for key in _keys(page, "match")] == ["Organization/o"]
-        for page in pages:
-            shown = _keys(page, "include")
-            patients = [key for key in shown if key.startswith("Patient")]
-            expected = [f"Observation/b{key[-1]}-{m}" for key in patients for m in range(int(key[-1]) % 3)]
-            assert sorted(shown) == sorted([*patients, *expected])
-        met = [key for page in pages for key in _keys(page, "include") if key.startswith("Patient")]
-        assert sorted(met) == [f"Patient/p{n}" for n in range(5)]
-
-
-async def test_what_cannot_be_shown_in_parts_is_refused(
-    mongodb_url: str, database_name: str, tmp_path: Path
-) -> None:
-    async with (
-        serving(mongodb_url, database_name, tmp_path, includes_max=3, include_steps_max=2) as server,
-        server.as_() as client,
-    ):
-        line = [
-            an_organization(f"o{n}", **({"partOf": to(f"Organization/o{n - 1}")} if n else {}))
-            for n in range(8)
-        ]
-        await _put(client, line)
-        forward = "/Organization?_id={}&_include:iterate=Organization:partof"
-        assert len(keys_of(await client.get(forward.format("o2")), "include")) == 2
-        # What is a match already is none of what is included.
-        few = await client.get("/Organization?_id=o4,o5,o6,o7,o2&_include=Organization:partof")
-        assert sorted(keys_of(few, "include")) == ["Organization/o1", "Organization/o3"]
-        answer = await client.get(forward.format("o7"))
-        assert answer.status_code == 403, answer.text
-        (issue,) = issues_of(answer)
-        assert issue["code"] == "too-costly"
-        assert "more than 2 references away" in issue["diagnostics"]
-        await _put(client, [a_patient(id="p", managingOrganization=to("Organization/o0"))])
-        await _put(client, [an_observation("p", id=f"b{n}") for n in range(4)])
-        deep = "/Organization?_id=o0&_revinclude=Patient:organization&_revinclude:iterate=Observation:subject"
-        answer = await client.get(deep)
-        assert answer.status_code == 403
-        assert "cannot be shown in parts" in issues_of(answer)[0]["diagnostics"]
-
-
 async def test_what_is_hidden_is_not_counted_against_the_limit(
     mongodb_url: str, database_name: str, tmp_path: Path
 ) -> None:
     """Ten hidden ones, three to be seen, and a limit of three: no refusal tells that there are more."""
     async with serving(mongodb_url, database_name, tmp_path, includes_max=3) as server:
         async with server.as_() as client:
-            await _put(client, [an_organization("o")])
+            await put_all(client, [an_organization("o")])
             here = {"managingOrganization": to("Organization/o")}
-            await _put(client, [a_patient(id=f"h{n}", **here) for n in range(10)])
-            await _put(client, [a_patient(id=f"s{n}", **here) for n in range(3)])
-            await _put(client, [a_consent(f"h{n}", f"c{n}", {"type": "deny"}) for n in range(10)])
+            await put_all(client, [a_patient(id=f"h{n}", **here) for n in range(10)])
+            await put_all(client, [a_patient(id=f"s{n}", **here) for n in range(3)])
+            await put_all(client, [a_consent(f"h{n}", f"c{n}", {"type": "deny"}) for n in range(10)])
         asked = "/Organization?_id=o&_revinclude=Patient:organization"
         async with server.as_("user/*.rs", user="Practitioner/7", purpose="TREAT") as client:
             answer = await client.get(asked)
@@ -401,7 +250,7 @@ async def test_the_members_of_a_group_that_are_not_shown_are_not_followed(server
     members = [{"entity": to(key)} for key in ("Patient/a", "Patient/b", "Practitioner/x")]
     group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": members}
     async with server.as_() as client:
-        await _put(client, [*WARD[:5], {"resourceType": "Practitioner", "id": "x"}, group])
+        await put_all(client, [*WARD[:5], {"resourceType": "Practitioner", "id": "x"}, group])
     async with server.as_("patient/*.rs", patient="a") as client:
         forward = await client.get("/Group?_include=Group:member")
         back = await client.get("/Practitioner?_id=x&_revinclude=Group:member")
@@ -480,7 +329,7 @@ async def test_includes_are_those_that_plain_python_finds(server: Server) -> Non
     world = _world(random)
     names = ("_include", "_include:iterate", "_revinclude", "_revinclude:iterate")
     async with server.as_() as client:
-        await _put(client, world.values())
+        await put_all(client, world.values())
         for _ in range(120):
             type = random.choice(("Observation", "Encounter", "Patient", "Organization"))
             ids = {str(random.randrange(6)) for _ in range(random.randint(1, 3))}

@@ -209,3 +209,23 @@ async def test_a_link_tells_nothing(server: Server) -> None:
             assert b"p1" not in raw
             assert b"," not in raw[16:] or not raw[16:].startswith(b"[")
             assert len(cursor) < 200
+
+
+async def test_an_estimated_total_is_exact_until_it_ends(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    async with serving(mongodb_url, database_name, tmp_path, total_estimated_max=5) as server:
+        async with server.as_() as client:
+            await load(client, 9)
+            for query, total in (
+                ("Observation?_total=estimate", 5),
+                ("Observation?_total=accurate", 9),
+                ("Observation?_total=estimate&_count=0", 5),
+                ("Observation?_total=estimate&_id=o1,o2", 2),
+                ("Observation?_summary=count", 9),
+                ("AuditEvent?_total=estimate", 5),
+            ):
+                assert (await client.get(f"/{query}")).json()["total"] == total, query
+        # What is hidden is not in it, below the end and beyond.
+        async with server.as_("patient/*.rs", patient="nobody") as client:
+            assert (await client.get("/Observation?_total=estimate")).json()["total"] == 0
