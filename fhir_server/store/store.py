@@ -9,11 +9,10 @@ process: any number of processes may open the same database. docs/storage.md has
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import datetime
 from random import Random
-from typing import Self
+from typing import Final, Self
 
 from audit.chain import Link
 from audit.record import Record
@@ -45,6 +44,8 @@ from fhir_server.store.state import State
 from fhir_server.store.unit import Condition, Unit
 from fhir_server.store.watermark import Clock, Watermark
 from fhir_server.store.writer import Writer
+
+CANCELLED_SECONDS: Final = 0.1
 
 
 class Store:
@@ -118,9 +119,10 @@ class Store:
         """Finishes what was accepted, and leaves the ledger's shards to others."""
         await asyncio.gather(self._writer.drained(), self._ledger.drained(), self._reader.drained())
         for lease in self._leases:
-            lease.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await lease
+            while not lease.done():
+                # The driver makes an error of its own of being cancelled, which they survive.
+                lease.cancel()
+                await asyncio.wait((lease,), timeout=CANCELLED_SECONDS)
         await asyncio.gather(self._shards.release(), self._watermark.release())
         await self._database.close()
 
