@@ -255,7 +255,6 @@ async def test_above_a_code_is_what_subsumes_it(shelf: Shelf) -> None:
     assert await shelf.finds(f"Condition?code:above={url}|liver") == {"tumour", "liver"}
 
 
-@pytest.mark.xfail(reason="`:below` of a MIME type is not there")
 async def test_below_a_mime_type_are_its_parameters(shelf: Shelf) -> None:
     """`contenttype:below=text/xml`: also text/xml; charset=UTF-8"""
     document = {"status": "current"}

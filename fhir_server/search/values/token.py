@@ -39,6 +39,8 @@ from fhir_server.search.values.modifiers import refuse_modifier
 SPECIAL_VALUES: Final = "http://hl7.org/fhir/special-values"
 """The system of true and false: https://hl7.org/fhir/R4/codesystem-special-values.html."""
 
+_MIME_TYPES: Final = "urn:ietf:bcp:13"
+
 _WITH_SYSTEM: Final = frozenset(("Coding", "CodeableConcept", "Identifier"))
 
 
@@ -83,6 +85,8 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
             return any_of(*(_described(parameter, value) for value in values))
         case "of-type" if "Identifier" in parameter.types:
             return union(_of_type(parameter, value) for value in values)
+        case "below" if _MIME_TYPES in (parameter.systems or ()):
+            return any_of(*(_with_parameters(parameter, value) for value in values))
         case "above" | "below" | "in" | "not-in" if parameter.types & _WITH_SYSTEM | {"code"}:
             raise Unsupported(f"The modifier `:{modifier}` of `{parameter.code}` is not supported")
         case _:
@@ -93,6 +97,15 @@ def _modifiers(parameter: Parameter) -> tuple[str, ...]:
     described = ("text",) if parameter.types & _WITH_SYSTEM else ()
     typed = ("of-type",) if "Identifier" in parameter.types else ()
     return ("not", *described, *typed, "missing")
+
+
+def _with_parameters(parameter: Parameter, value: str) -> Predicate:
+    """`text/xml` and `text/xml; charset=UTF-8`: https://hl7.org/fhir/R4/search.html#mimetype."""
+    system, code = system_and_code(parameter.code, value)
+    if system not in (None, _MIME_TYPES) or not code:
+        return Nothing()
+    name = f"{parameter.name}|{escape(code)}"
+    return any_of(token(name), TokenPrefix(f"{name};"))
 
 
 def _described(parameter: Parameter, value: str) -> Predicate:
