@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     total_estimated_max: int = Field(
         10_000, gt=0, description="Where `_total=estimate` stops counting: there are so many, or more."
     )
+    expansion_codes_max: int = Field(
+        10_000,
+        gt=0,
+        le=50_000,
+        description="Codes that the value sets and hierarchies of one search may come to; beyond is refused.",
+    )
     sort_matches_max: int = Field(
         10_000, gt=0, description="Matches that may be sorted by a parameter without an index."
     )

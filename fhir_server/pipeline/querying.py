@@ -26,6 +26,8 @@ from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.settling import Settling, relaxed
+from fhir_server.pipeline.stored_terminology import StoredTerminology
+from fhir_server.pipeline.terms import Terms
 from fhir_server.pipeline.trail import Trail
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import Forbidden, Issue
@@ -75,11 +77,13 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     until = _until(query, after)
 
     async def run(consented: Predicate) -> tuple[Page, int | None]:
+        terminology = StoredTerminology(caller, services, consented, now)
+        meant = await Terms(terminology, codes_max=settings.expansion_codes_max).meant(query.predicate)
         settling = Settling(caller, services, consented)
-        settled = await settling.settled(query.predicate, searched)
+        settled = await settling.settled(meant, searched)
         within = all_of(allowed, consented, until)
         predicate = all_of(settled, within)
-        before = None if settled is query.predicate else all_of(relaxed(query.predicate), within)
+        before = None if settled is meant else all_of(relaxed(meant), within)
         if rest is not None:
             found = await _one(rest.key, predicate, services, tokens=tokens)
         else:

@@ -38,6 +38,7 @@ from fhir_server.search.predicate import (
     OfPatients,
     Or,
     Predicate,
+    ReferredTo,
     Refers,
     WithId,
 )
@@ -233,7 +234,7 @@ def _patients_named(predicate: Predicate) -> Iterator[str]:
                 yield from _patients_named(part)
         case Elsewhere(question=Refers(types=types, of=WithId(ids=ids))) if "Patient" in types:
             yield from ids
-        case Elsewhere(question=question):
+        case Elsewhere(question=(Refers() | ReferredTo()) as question):
             yield from _patients_named(question.of)
         case _:
             return

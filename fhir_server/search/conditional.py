@@ -51,7 +51,10 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str, zon
     wanted = parse(search, limits=limits, base_url=base_url, zone=zone).predicate
     if asks_elsewhere(wanted):
         # What other resources say could not be asked again where the write commits.
-        raise Unsupported("Chains, `_has` and `_list` are not criteria of a conditional interaction")
+        raise Unsupported(
+            "Chains, `_has`, `_list`, `:in`, `:not-in`, `:above` and `:below` of codes "
+            "are not criteria of a conditional interaction"
+        )
     return wanted
 
 

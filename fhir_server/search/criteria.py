@@ -59,6 +59,9 @@ _CRITERIA: Final[Mapping[str, Criterion]] = {
     "special": special.criterion,
 }
 
+_NEGATIVE: Final[Mapping[str, str | None]] = {"not": None, "not-in": "not-in"}
+"""What a token's modifier denies, as a modifier."""
+
 UNSUPPORTED: Final = frozenset(("_filter", "_query"))
 """Parameters of R4 for all types that this server does not have, or not here."""
 
@@ -199,9 +202,9 @@ def _of_type(parameter: Parameter, modifier: str, values: Sequence[str], site: S
     if parameter.resource_type == "AuditEvent" and modifier in ("text", "of-type"):
         raise Unsupported(f"The modifier `:{modifier}` of `{parameter.code}` is not there for AuditEvents")
     ask = _CRITERIA[parameter.type]
-    if modifier == "not" and parameter.type == "token":
+    if modifier in _NEGATIVE and parameter.type == "token":
         # Of all parts together: not in one of them is not enough.
-        return none_of(union(ask(part, None, values, site) for part in parameter.parts()))
+        return none_of(union(ask(part, _NEGATIVE[modifier], values, site) for part in parameter.parts()))
     return union(ask(part, modifier or None, values, site) for part in parameter.parts())
 
 

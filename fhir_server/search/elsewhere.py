@@ -1,26 +1,28 @@
 """
 Questions about other resources, answered by looking at each of them: the plain meaning of chains.
 
-The reference for what pipeline/settling.py asks the store, and for who has the resources at hand.
+The reference for what pipeline/settling.py asks the store, and for who has the resources at hand. What
+codes mean is not told by resources alone: whoever asks that says it.
 
 https://hl7.org/fhir/R4/search.html#chaining
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate, Question, ReferredTo, Refers
+from fhir_server.search.predicate import Coded, Predicate, Question, ReferredTo, Refers
 from fhir_server.search.version import Version
 
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """All living resources that there are, for this purpose."""
+    """All living resources that there are, for this purpose; `meant` says what is asked of codes."""
 
     versions: tuple[Version, ...]
+    meant: Mapping[Coded, Predicate] = field(default_factory=dict)
 
     def matching(self, predicate: Predicate) -> list[Version]:
         """Those for which `predicate` is true."""
@@ -41,6 +43,8 @@ class Among:
                     for other in self.versions
                     if other.key.type == type
                 )
+            case Coded():
+                return matches(self.meant[question], version)
 
 
 def _refers(source: Version, names: Iterable[str], target: Version) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.predicate import Predicate, Question, questions_in
+from fhir_server.search.predicate import Coded, Predicate, Question, questions_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SearchLimits:
 
     def refuse_questions(self, predicate: Predicate) -> None:
         """Raises TooCostly for chains that are too long, or too many."""
-        questions = list(questions_in(predicate))
+        questions = [question for question in questions_in(predicate) if not isinstance(question, Coded)]
         if len(questions) > self.chains_max:
             raise TooCostly(f"The search has more than {self.chains_max} chains")
         self._refuse_links(max(map(_links, questions), default=0))
@@ -72,4 +72,6 @@ class SearchLimits:
 
 def _links(question: Question) -> int:
     """How many references it is from a match to what is asked about."""
+    if isinstance(question, Coded):
+        return 0
     return 1 + max(map(_links, questions_in(question.of)), default=0)

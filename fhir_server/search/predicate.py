@@ -7,7 +7,8 @@ property test holds that the two agree. Build with `all_of`, `any_of` and `none_
 simplify; match with `match`, so that a new node is a type error wherever it is forgotten.
 
 What cannot be asked of one entry is `Elsewhere`: a question about other resources. It is settled
-first, within what the caller may see of those (pipeline/settling.py), and a store never meets it.
+first, within what the caller may see of those (pipeline/terms.py for what codes mean, then
+pipeline/settling.py), and a store never meets it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from fhir_server.search.entry import Bound, Point
 
@@ -181,7 +182,27 @@ class ReferredTo:
     of: Predicate
 
 
-Question = Refers | ReferredTo
+Relation = Literal["in", "below", "above"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """
+    The entry has under `name` (`Type|param`) a code that is in the value set `of` (a canonical, or
+    `ValueSet/id`), or that the code `of` (`(system, code)`) subsumes or is subsumed by, itself included.
+
+    `asked_as` is the parameter with its modifier, as refusals name it. `systems` are those of an
+    element of type code, with the codes its binding allows; None where codes stand beside their system.
+    """
+
+    name: str
+    relation: Relation
+    of: str | tuple[str, str]
+    asked_as: str
+    systems: tuple[tuple[str, frozenset[str]], ...] | None = None
+
+
+Question = Refers | ReferredTo | Coded
 
 
 @dataclass(frozen=True, slots=True)

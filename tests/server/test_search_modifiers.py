@@ -118,10 +118,10 @@ async def test_modifiers(server: Server, query: str, expected: list[str]) -> Non
         ("Patient?gender:of-type=a|b|c", 400),
         ("Observation?code-value-quantity=5", 400),
         ("Observation?code-value-quantity:not=a$5", 400),
-        ("Observation?code:above=http://a.example|1", 501),
-        ("Observation?code:below=http://a.example|1", 501),
-        ("Observation?code:in=http://a.example/vs", 501),
-        ("Observation?code:not-in=http://a.example/vs", 501),
+        ("Patient?identifier:in=http://a.example/vs", 400),
+        ("Patient?active:not-in=http://a.example/vs", 400),
+        ("Patient?phone:above=http://a.example|1", 400),
+        ("Patient?organization:below=Organization/1", 400),
     ],
 )
 async def test_a_modifier_that_is_not_there_is_refused_by_name(

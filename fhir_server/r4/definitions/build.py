@@ -1,5 +1,6 @@
 """
-Compile R4 4.0.1 into `r4.msgpack.gz`: facts without prose, the same bytes each time.
+Compile R4 4.0.1 into `r4.msgpack.gz` and `vocabulary.msgpack.gz`: facts without prose, the same bytes
+each time.
 
 The source is HL7's own npm packages (CC0), which hold the specification as JSON:
 
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fhir_server.r4.definitions import FHIR_VERSION
+from fhir_server.r4.definitions import FHIR_VERSION, vocabulary
 from fhir_server.r4.definitions.facts import Definitions, Operation, OperationParameter
 from fhir_server.r4.definitions.searching import compartments_of, search_parameters_of
 from fhir_server.r4.definitions.structures import invariants_of, required_value_sets, types_of
@@ -42,6 +43,16 @@ def main() -> None:
     arguments = parser.parse_args()
     packed = pack(compile_definitions(arguments.examples, arguments.expansions))
     PATH.write_bytes(packed)
+    PATH.with_name(vocabulary.FILE).write_bytes(
+        vocabulary.pack_vocabulary(r4_vocabulary(arguments.examples, arguments.expansions))
+    )
+
+
+def r4_vocabulary(examples: Path, expansions: Path) -> vocabulary.Vocabulary:
+    """The code systems of the one package, the expanded value sets of the other."""
+    return vocabulary.compile_vocabulary(
+        _resources(examples)["CodeSystem"], _resources(expansions)["ValueSet"]
+    )
 
 
 def compile_definitions(examples: Path, expansions: Path) -> Definitions:

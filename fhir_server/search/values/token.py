@@ -9,23 +9,29 @@ search names a system.
 Beside them stands what `:text` asks for, `:text|heart rate`: CodeableConcept.text, Coding.display and
 Identifier.type.text, folded; and for `:of-type` an Identifier with each code of its type.
 
+`:in`, `:below` and `:above` ask what codes mean, which is elsewhere: `having` says what is found once that
+is known.
+
 https://hl7.org/fhir/R4/search.html#token
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
-from fhir_server.r4.errors import Invalid, Unsupported
+from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.search.entry import escape
 from fhir_server.search.escaping import split, unescaped
 from fhir_server.search.parameters import Parameter, Systems
 from fhir_server.search.predicate import (
     AnyToken,
+    Coded,
+    Elsewhere,
     Nothing,
     Predicate,
+    Relation,
     TokenPrefix,
     any_of,
     token,
@@ -42,6 +48,7 @@ SPECIAL_VALUES: Final = "http://hl7.org/fhir/special-values"
 _MIME_TYPES: Final = "urn:ietf:bcp:13"
 
 _WITH_SYSTEM: Final = frozenset(("Coding", "CodeableConcept", "Identifier"))
+_CODED: Final = frozenset(("Coding", "CodeableConcept"))
 
 
 def suffixes(nodes: Collection, _site: Site) -> list[str]:
@@ -77,7 +84,11 @@ def in_system(system: Any, code: Any) -> tuple[str, ...]:
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
-    """One of `values` is a token of the parameter; `:text` starts its text, `:of-type` has its type."""
+    """
+    One of `values` is a token of the parameter; `:text` starts its text, `:of-type` has its type.
+
+    What `:not-in` denies is the same as what `:in` asks for: whoever has all parts denies it.
+    """
     match modifier:
         case None:
             return union(_is(parameter, value) for value in values)
@@ -87,8 +98,8 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
             return union(_of_type(parameter, value) for value in values)
         case "below" if _MIME_TYPES in (parameter.systems or ()):
             return any_of(*(_with_parameters(parameter, value) for value in values))
-        case "above" | "below" | "in" | "not-in" if parameter.types & _WITH_SYSTEM | {"code"}:
-            raise Unsupported(f"The modifier `:{modifier}` of `{parameter.code}` is not supported")
+        case "above" | "below" | "in" | "not-in" if _is_coded(parameter):
+            return any_of(*(_related(parameter, modifier, value) for value in values))
         case _:
             raise refuse_modifier(parameter.code, modifier, *_modifiers(parameter))
 
@@ -96,7 +107,47 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
 def _modifiers(parameter: Parameter) -> tuple[str, ...]:
     described = ("text",) if parameter.types & _WITH_SYSTEM else ()
     typed = ("of-type",) if "Identifier" in parameter.types else ()
-    return ("not", *described, *typed, "missing")
+    coded = ("in", "not-in", "above", "below") if _is_coded(parameter) else ()
+    return ("not", *described, *typed, *coded, "missing")
+
+
+def _is_coded(parameter: Parameter) -> bool:
+    """Do its values have a system, said beside them or by their binding?"""
+    return bool(parameter.types & _CODED) or parameter.systems is not None
+
+
+def _related(
+    parameter: Parameter, modifier: Literal["in", "not-in", "below", "above"], value: str
+) -> Predicate:
+    asked_as = f"{parameter.code}:{modifier}"
+    relation: Relation = "in" if modifier == "not-in" else modifier
+    of = unescaped(value) if relation == "in" else _code_in_system(parameter, asked_as, value)
+    beside = bool(parameter.types & _WITH_SYSTEM) or parameter.systems is None
+    systems = None if beside else tuple(sorted((parameter.systems or {}).items()))
+    return Elsewhere(Coded(parameter.name, relation, of, asked_as, systems))
+
+
+def _code_in_system(parameter: Parameter, asked_as: str, value: str) -> tuple[str, str]:
+    """What a code means depends on its system, which the binding says where it knows one alone."""
+    system, code = system_and_code(parameter.code, value)
+    if system is None and parameter.systems is not None and len(parameter.systems) == 1:
+        system = next(iter(parameter.systems))
+    if not (system and code):
+        raise Invalid(f"A value of `{asked_as}` is `system|code`")
+    return system, code
+
+
+def having(question: Coded, codes: Mapping[str, frozenset[str] | None]) -> Predicate:
+    """The entry has one of `codes`, by system; None is any code of it."""
+    found: list[Predicate] = []
+    bound = None if question.systems is None else dict(question.systems)
+    for system, some in codes.items():
+        for code in ("",) if some is None else some:
+            if bound is None:
+                found.append(coded(question.name, system, code))
+            else:
+                found.append(_is_bound(question.name, bound, system, code))
+    return union(found)
 
 
 def _with_parameters(parameter: Parameter, value: str) -> Predicate:
@@ -146,7 +197,7 @@ def _is(parameter: Parameter, value: str) -> Predicate:
         return coded(parameter.name, system, code)
     if parameter.systems is None:
         raise Invalid(f"`{parameter.code}` has values without a system: search by the value alone")
-    return _is_bound(parameter, parameter.systems, system, code)
+    return _is_bound(parameter.name, parameter.systems, system, code)
 
 
 def _is_boolean(parameter: Parameter, system: str | None, code: str) -> Predicate:
@@ -155,17 +206,17 @@ def _is_boolean(parameter: Parameter, system: str | None, code: str) -> Predicat
     return coded(parameter.name, None, code) if system in (None, SPECIAL_VALUES) else Nothing()
 
 
-def _is_bound(parameter: Parameter, systems: Systems, system: str, code: str) -> Predicate:
+def _is_bound(name: str, systems: Systems, system: str, code: str) -> Predicate:
     """The JSON of a code does not say its system: the binding does."""
     codes = systems.get(system)
     if codes is None:
         return Nothing()
     if code:
         # A system without a list of codes has a grammar, and any code may be of it.
-        return coded(parameter.name, None, code) if code in codes or not codes else Nothing()
+        return coded(name, None, code) if code in codes or not codes else Nothing()
     if len(systems) == 1:
-        return TokenPrefix(f"{parameter.name}|")
-    return AnyToken(frozenset(f"{parameter.name}|{escape(each)}" for each in codes))
+        return TokenPrefix(f"{name}|")
+    return AnyToken(frozenset(f"{name}|{escape(each)}" for each in codes))
 
 
 def _coding(coding: dict[str, Any]) -> tuple[str, ...]:
