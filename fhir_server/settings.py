@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     join_matches_max: int = Field(
         20_000,
         gt=0,
-        description="Resources that a chain or `_has` may join, on the smaller side; beyond is refused.",
+        description="Resources that a chain or `_has` may join on the smaller side; candidates of a page.",
     )
     chain_links_max: int = Field(
         5, gt=0, le=20, description="References that one chain or nested `_has` may follow; more is refused."

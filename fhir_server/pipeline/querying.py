@@ -18,14 +18,15 @@ from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
 from fhir_server.interactions.shaping import shaped_version
 from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
-from fhir_server.pipeline.auditing import audit_history, audit_page, audit_total
+from fhir_server.pipeline.auditing import audit_history
 from fhir_server.pipeline.completing import Completed, Continuation, completed, going_on
+from fhir_server.pipeline.finding import Finding
 from fhir_server.pipeline.full_text import indexed_words
 from fhir_server.pipeline.including import Including
 from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
-from fhir_server.pipeline.settling import Settling, relaxed
+from fhir_server.pipeline.settling import Settling
 from fhir_server.pipeline.stored_terminology import StoredTerminology
 from fhir_server.pipeline.terms import Terms
 from fhir_server.pipeline.trail import Trail
@@ -35,7 +36,7 @@ from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
 from fhir_server.search.feeds import is_feed
-from fhir_server.search.predicate import Everything, Predicate, Updated, WithId, all_of, of_types
+from fhir_server.search.predicate import Everything, Predicate, Updated, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -63,7 +64,6 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
     )
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.searches(query)
-    searched = frozenset(query.types) or all_types() - set(_AUDIT)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
     query = _of_shown_members(query, caller)
     cursors = Cursors(services.seals, caller, interaction.address, query.used)
@@ -80,16 +80,10 @@ async def run_search(interaction: Search, caller: Caller, services: Services, tr
         terminology = StoredTerminology(caller, services, consented, now)
         meant = await Terms(terminology, codes_max=settings.expansion_codes_max).meant(query.predicate)
         settling = Settling(caller, services, consented)
-        settled = await settling.settled(meant, searched)
+        asked = replace(query, predicate=meant, order=settling.ordered(query.order))
         within = all_of(allowed, consented, until)
-        predicate = all_of(settled, within)
-        before = None if settled is meant else all_of(relaxed(meant), within)
-        if rest is not None:
-            found = await _one(rest.key, predicate, services, tokens=tokens)
-        else:
-            asked = replace(query, order=settling.ordered(query.order))
-            found = await _page(asked, predicate, before, after, services, tokens=tokens)
-        return found, await _total(query, predicate, services)
+        finding = Finding(asked, within, settling, services, tokens=tokens)
+        return await (finding.page_and_total(after) if rest is None else finding.one_and_total(rest.key))
 
     page, total = await services.consents.governed(caller, now, run)
     whole = await _whole(query, page, rest or after, caller, releasing, services)
@@ -176,72 +170,6 @@ async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:
         if number % _SHAPED_AT_ONCE == 0:
             await asyncio.sleep(0)
     return shown
-
-
-async def _page(
-    query: Query,
-    predicate: Predicate,
-    before: Predicate | None,
-    after: Position | None,
-    services: Services,
-    *,
-    tokens: bool,
-) -> Page:
-    if query.count == 0:
-        return Page((), None)
-    with stage("page"):
-        return await _page_of(query, predicate, before, after, services, tokens=tokens)
-
-
-async def _page_of(
-    query: Query,
-    predicate: Predicate,
-    before: Predicate | None,
-    after: Position | None,
-    services: Services,
-    *,
-    tokens: bool,
-) -> Page:
-    if query.types == _AUDIT:
-        return await audit_page(
-            predicate,
-            newest_first=query.order[0].kind != "updated" or query.order[0].descending,
-            after=after,
-            count=query.count,
-            services=services,
-        )
-    return await services.store.page(
-        predicate,
-        types=_types(query),
-        order=query.order,
-        after=after,
-        count=query.count,
-        tokens=tokens,
-        before=before,
-    )
-
-
-async def _total(query: Query, predicate: Predicate, services: Services) -> int | None:
-    if query.total == "none":
-        return None
-    most = services.search_limits.total_estimated_max if query.total == "estimate" else None
-    with stage("count"):
-        if query.types == _AUDIT:
-            return await audit_total(predicate, services, most=most)
-        return await services.store.count(predicate, types=_types(query), most=most)
-
-
-async def _one(key: str, predicate: Predicate, services: Services, *, tokens: bool) -> Page:
-    """The match of that key, if it is one."""
-    resource_type, _, id = key.partition("/")
-    return await services.store.page(
-        all_of(WithId(frozenset((id,))), predicate),
-        types=frozenset((resource_type,)),
-        order=(),
-        after=None,
-        count=1,
-        tokens=tokens,
-    )
 
 
 async def _whole(

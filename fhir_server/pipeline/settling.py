@@ -16,9 +16,10 @@ https://hl7.org/fhir/R4/search.html#chaining
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fhir_server.pipeline.admission import restriction, right_of
@@ -53,8 +54,16 @@ from fhir_server.smart.scopes import contexts
 from fhir_server.store.explaining import stage
 from fhir_server.store.positions import Position
 
+Attempts = tuple[tuple[int, int], ...]
+"""How many resources may be joined, forward and backward, one try after the other; 0 is not to try."""
+
 FEW: Final = 1_000
-"""Resources that either side may have before the other one is tried."""
+
+_LITTLE: Final[Attempts] = ((200, FEW),)
+"""More than 200 tokens no index gives in an order of its own: MongoDB would sort whatever has them."""
+
+_BACKWARD: Final[Attempts] = ((0, FEW),)
+_ASKED_AT_ONCE: Final = 8
 
 _EVENTS_AT_ONCE: Final = 200
 
@@ -81,6 +90,20 @@ def _positive(predicate: Predicate) -> Predicate:
             return predicate
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """
+    What a question is asked of: resources of `types`, of all of which `within` is true.
+
+    `within` is None where they must not be looked up; `fixed` says that no others count.
+    """
+
+    types: frozenset[str]
+    within: Predicate | None
+    attempts: Attempts
+    fixed: bool = False
+
+
 class Settling:
     """Settles the questions of one search, for one caller under one set of consents."""
 
@@ -88,11 +111,14 @@ class Settling:
         self._caller = caller
         self._services = services
         self._consented = consented
-        self._most = services.settings.join_matches_max
+        most = services.settings.join_matches_max
+        self._most = most
+        self._all_attempts = (*((min(one, most), min(other, most)) for one, other in _LITTLE), (most, most))
+        self._settled_before: dict[tuple[Predicate, frozenset[str]], Predicate] = {}
 
-    async def settled(self, predicate: Predicate, types: frozenset[str]) -> Predicate:
+    async def settled(self, predicate: Predicate, types: frozenset[str], *, few: bool = False) -> Predicate:
         """
-        `predicate` of resources of `types`, without questions.
+        `predicate` of resources of `types`, without questions; with `few` only if that takes little.
 
         Raises Forbidden when no scope covers what is asked about, TooCostly beyond the limits.
         """
@@ -100,8 +126,15 @@ class Settling:
             return predicate
         # The ledger is asked by what it has alone: nothing is looked up in it beforehand.
         within = None if LOGGED in types else self._visible(types)
+        scope = _Scope(types, within, _LITTLE if few else self._all_attempts)
         with stage("joins"):
-            return self._of_shown_members(await self._settled(predicate, types, within), types)
+            return self._of_shown_members(await self._settled(predicate, scope), types)
+
+    async def judged(self, predicate: Predicate, types: frozenset[str], keys: Iterable[str]) -> Predicate:
+        """`predicate` without questions, true of those of `keys` of which it is true, whatever of others."""
+        scope = _Scope(types, all_of(_named(keys, types), self._visible(types)), _BACKWARD, fixed=True)
+        with stage("joins"):
+            return self._of_shown_members(await self._settled(predicate, scope), types)
 
     def ordered(self, order: Sequence[SortKey]) -> tuple[SortKey, ...]:
         """The order, by what the caller may see at the ends of its chains. Raises Forbidden as `settled`."""
@@ -115,43 +148,40 @@ class Settling:
         end = replace(key.end, key=self._key(key.end.key), of=self._visible(key.end.types))
         return replace(key, end=end)
 
-    async def _settled(
-        self, predicate: Predicate, types: frozenset[str], within: Predicate | None
-    ) -> Predicate:
-        """`within` is true of all that is in question; None where that must not be looked up."""
+    async def _settled(self, predicate: Predicate, scope: _Scope) -> Predicate:
         match predicate:
             case Elsewhere(question=Refers() as question):
-                return await self._refers(question, types, within)
+                return await self._refers(question, scope)
             case Elsewhere(question=ReferredTo() as question):
-                return await self._referred_to(question, types, within)
+                return await self._referred_to(question, scope)
             case And(parts=parts):
-                return await self._all(parts, types, within)
+                return await self._all(parts, scope)
             case Or(parts=parts):
-                return any_of(*[await self._settled(part, types, within) for part in parts])
+                return any_of(*[await self._settled(part, scope) for part in parts])
             case Not(part=part):
                 # What is known only of what there is now would be wrong of what comes meanwhile.
-                return none_of(await self._settled(part, types, None))
+                return none_of(
+                    await self._settled(part, scope if scope.fixed else replace(scope, within=None))
+                )
             case _:
                 return predicate
 
-    async def _all(
-        self, parts: Iterable[Predicate], types: frozenset[str], within: Predicate | None
-    ) -> Predicate:
+    async def _all(self, parts: Iterable[Predicate], scope: _Scope) -> Predicate:
         """Each question is asked of what the parts before it leave; what is plain comes first."""
         settled: list[Predicate] = []
         for part in sorted(parts, key=asks_elsewhere):
-            left = None if within is None else all_of(*settled, within)
-            settled.append(await self._settled(part, types, left))
+            left = None if scope.within is None else all_of(*settled, scope.within)
+            settled.append(await self._settled(part, replace(scope, within=left)))
         return all_of(*settled)
 
-    async def _refers(self, question: Refers, types: frozenset[str], within: Predicate | None) -> Predicate:
+    async def _refers(self, question: Refers, scope: _Scope) -> Predicate:
         visible = await self._visible_for(question.of, question.types)
-        for most in self._attempts():
-            keys: AbstractSet[str] | None = await self._services.store.keys(
-                visible, types=question.types, most=most
-            )
-            if keys is None and within is not None:
-                keys = await self._referred_by(within, types, question, visible, most)
+        keys: AbstractSet[str] | None = None
+        for forward, backward in scope.attempts:
+            if forward:
+                keys = await self._services.store.keys(visible, types=question.types, most=forward)
+            if keys is None and scope.within is not None:
+                keys = await self._referred_by(scope.within, scope.types, question, visible, backward)
             if keys is not None:
                 return _referring(question.names, keys)
         raise self._too_costly()
@@ -169,21 +199,41 @@ class Settling:
         known = await self._services.store.keys(all_of(WithId(ids), visible), types=question.types, most=most)
         return None if known is None else known & referred
 
-    async def _referred_to(
-        self, question: ReferredTo, types: frozenset[str], within: Predicate | None
-    ) -> Predicate:
+    async def _referred_to(self, question: ReferredTo, scope: _Scope) -> Predicate:
         sources = frozenset((question.type,))
         visible = await self._visible_for(question.of, sources)
-        for most in self._attempts():
-            keys = await self._references(visible, sources, question.names, most)
-            if keys is None and within is not None:
-                candidates = await self._services.store.keys(within, types=types, most=most)
+        keys: AbstractSet[str] | None = None
+        for forward, backward in scope.attempts:
+            if forward:
+                keys = await self._references(visible, sources, question.names, forward)
+            if keys is None and scope.within is not None:
+                candidates = await self._services.store.keys(scope.within, types=scope.types, most=backward)
                 if candidates is not None:
-                    about = all_of(_referring(question.names, candidates), visible)
-                    keys = await self._references(about, sources, question.names, self._most)
+                    keys = await self._referred_to_among(candidates, question, visible)
             if keys is not None:
-                return _named(keys, types)
+                return _named(keys, scope.types)
         raise self._too_costly()
+
+    async def _referred_to_among(
+        self, candidates: AbstractSet[str], question: ReferredTo, visible: Predicate
+    ) -> AbstractSet[str]:
+        """Those of `candidates` that what it is true of refers to."""
+        sources = frozenset((question.type,))
+        about = all_of(_referring(question.names, candidates), visible)
+        keys = await self._references(about, sources, question.names, FEW)
+        if keys is not None:
+            return keys & candidates
+        # Much refers to them: whether something does is asked of each.
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def is_referred_to(key: str) -> bool:
+            async with turns:
+                found = all_of(_referring(question.names, (key,)), visible)
+                return await self._references(found, sources, question.names, 0) is None
+
+        asked = sorted(candidates)
+        answers = await asyncio.gather(*map(is_referred_to, asked))
+        return {key for key, answer in zip(asked, answers, strict=True) if answer}
 
     async def _references(
         self, predicate: Predicate, types: frozenset[str], names: frozenset[str], most: int
@@ -226,7 +276,10 @@ class Settling:
 
     async def _visible_for(self, of: Predicate, types: frozenset[str]) -> Predicate:
         """`of`, settled itself, of what the caller may see of these types."""
-        return all_of(await self.settled(self._of_shown_members(of, types), types), self._visible(types))
+        if (of, types) not in self._settled_before:
+            settled = await self.settled(self._of_shown_members(of, types), types)
+            self._settled_before[of, types] = all_of(settled, self._visible(types))
+        return self._settled_before[of, types]
 
     def _visible(self, types: frozenset[str]) -> Predicate:
         return all_of(of_types(types), restriction(self._caller, types, "s"), self._consented)
@@ -243,9 +296,6 @@ class Settling:
             or not contexts(self._caller.scopes, "Group", "s")
             or (not right_of(self._caller, "Group", "s").confined)
         )
-
-    def _attempts(self) -> tuple[int, ...]:
-        return (min(FEW, self._most), self._most)
 
     def _too_costly(self) -> TooCostly:
         # Which side it was is not said: how much there is may be more than the caller may know.

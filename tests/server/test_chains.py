@@ -311,8 +311,8 @@ async def test_the_smaller_side_is_joined_and_two_large_ones_are_refused(
         few_sources = await found(client, "/Patient?_has:Observation:patient:code=c")
         few_patients = await found(client, "/Patient?_has:Observation:patient:code=b&gender=male")
         both = [
-            await client.get("/Observation?patient.active:missing=true&code=a"),
-            await client.get("/Patient?_has:Observation:patient:code=a"),
+            await client.get("/Observation?patient.active:missing=true&code=a&_total=accurate"),
+            await client.get("/Patient?_has:Observation:patient:code=a&_sort=name"),
         ]
     assert few_targets == {"a0", "a1", "a2"}
     assert few_matches == {"a3"}
