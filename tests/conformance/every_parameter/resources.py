@@ -29,6 +29,9 @@ _SNAPSHOT: Final = {
     "snapshot": {"element": [{**_IN_A_SNAPSHOT, "base": {"path": "Base", "min": 0, "max": "*"}}]}
 }
 
+_AT_REST: Final[Mapping[str, Mapping[str, Any]]] = {"SearchParameter": {"status": "draft"}}
+"""What keeps a resource from acting: an active SearchParameter is searched by, and must say how."""
+
 _BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "Appointment.start": {"end": "2044-01-01T00:00:00Z"},
     "Appointment.status": {"start": "2024-01-01T00:00:00Z", "end": "2024-01-01T01:00:00Z"},
@@ -60,7 +63,7 @@ _BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def without(type: str, id: str) -> dict[str, Any]:
     """The least that a resource of the type must say."""
-    return {**minimal(type), "id": id}
+    return {**minimal(type), **_AT_REST.get(type, {}), "id": id}
 
 
 def with_value(one: Selection, value: Any, id: str) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def _codes(one: Selection) -> list[tuple[str, str]]:
         return []
     systems = definitions().value_sets.get(binding.value_set or "", {})
     codes = [(system, code) for system in sorted(systems) for code in sorted(systems[system])]
+    if one.path == "SearchParameter.status":
+        codes = [(system, code) for system, code in codes if code != "active"]
     return codes or [(system, code) for system in systems for code in ("text/html", "text/plain")]
 
 
