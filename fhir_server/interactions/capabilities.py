@@ -24,7 +24,7 @@ from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import shape_of_one, shaped
 from fhir_server.search.criteria import why_not
-from fhir_server.search.includes import followed, followed_to
+from fhir_server.search.includes import followed_to, includable
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.text import Indexed
 from fhir_server.search.version import instant
@@ -210,7 +210,7 @@ def _search_param(parameter: Parameter) -> dict[str, Any]:
 
 
 def _search_include(resource_type: str) -> list[str]:
-    told = [f"{each.resource_type}:{each.code}" for each in followed(resource_type) if _is_kept(each)]
+    told = [f"{each.resource_type}:{each.code}" for each in includable(resource_type) if _is_kept(each)]
     return ["*", f"{resource_type}:*", *told] if told else []
 
 

@@ -21,6 +21,7 @@ from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
+from fhir_server.search.canonicals import named
 from fhir_server.search.includes import Include, included, referring
 from fhir_server.search.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
 from fhir_server.search.results import SortKey
@@ -84,7 +85,7 @@ class Including:
         tokens = self._follows(following)
         asked = [
             (all_of(of_types(types), predicate), types)
-            for predicate, types in self._asked_of_targets(included([match], self._includes))
+            for predicate, types in self._asked_of_targets([match], self._includes)
         ]
         asked.append(self._asked_of_sources(self._referring([match], self._includes)))
         if after is None:
@@ -127,7 +128,7 @@ class Including:
 
     async def _step(self, versions: Sequence[Version], includes: Sequence[Include]) -> None:
         tokens = self._follows(self._following)
-        targets = self._asked_of_targets(included(versions, includes))
+        targets = self._asked_of_targets(versions, includes)
         await self._audit_events()
         for predicate, types in targets:
             await self._all(predicate, types, tokens=tokens)
@@ -144,17 +145,20 @@ class Including:
         except TooCostly as error:
             raise Overfull(str(error)) from error
 
-    def _asked_of_targets(self, keys: Iterable[Key]) -> list[_Asked]:
+    def _asked_of_targets(self, versions: Sequence[Version], includes: Sequence[Include]) -> list[_Asked]:
         """By type, and the AuditEvents apart."""
         by_type: dict[str, set[str]] = defaultdict(set)
-        for key in keys:
+        for key in included(versions, includes):
             if key not in self._asked:
                 self._asked.add(key)
                 by_type[key.type].add(key.id)
         self._events = sorted(by_type.pop("AuditEvent", ()))
+        asked: list[tuple[str, Predicate]] = [
+            (resource_type, WithId(frozenset(ids))) for resource_type, ids in by_type.items()
+        ]
         return [
-            (all_of(WithId(frozenset(ids)), access.right.predicate), frozenset((resource_type,)))
-            for resource_type, ids in by_type.items()
+            (all_of(wanted, access.right.predicate), frozenset((resource_type,)))
+            for resource_type, wanted in (*asked, *named(versions, includes).items())
             if (access := self._releasing.access(resource_type))
         ]
 

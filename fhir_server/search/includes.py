@@ -1,9 +1,9 @@
 """
 `_include` and `_revinclude`: what they ask for, and what they come to for a page of matches.
 
-The entries' tokens say it all: no resource is read for it. What refers by a canonical URL is not
-followed, and AuditEvents, which are no resources of the store, do not come by `_revinclude`: both are
-refused where they are named, and left out where `*` would mean them.
+The entries' tokens say it all: no resource is read for it. Canonical URLs are followed forwards
+(canonicals.py) and not backwards, and AuditEvents, which are no resources of the store, do not come by
+`_revinclude`: both are refused where they are named, and left out where `*` would mean them.
 
 https://hl7.org/fhir/R4/search.html#include, https://hl7.org/fhir/R4/search.html#revinclude
 """
@@ -105,6 +105,16 @@ def followed(resource_type: str) -> list[Parameter]:
     return [each for each in parameters_of(resource_type).values() if is_followed(each)]
 
 
+def includable(resource_type: str) -> list[Parameter]:
+    """The parameters of the type that `_include` follows: also those that name a canonical URL."""
+    return [each for each in parameters_of(resource_type).values() if is_followed(each) or is_canonical(each)]
+
+
+def is_canonical(parameter: Parameter) -> bool:
+    """Does it lead to resources by their URL (canonicals.py)?"""
+    return parameter.type == "reference" and parameter.supported and not is_followed(parameter)
+
+
 def followed_to(resource_type: str) -> list[Parameter]:
     """The parameters of all types by which references to this one can be followed backwards."""
     return [parameter for parameter in _backwards() if resource_type in (parameter.reaches or _types())]
@@ -174,7 +184,7 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
         raise Invalid(f"`{name}` is `[type]:[parameter]`, `[type]:[parameter]:[target type]` or `*`")
     if reverse and source == _NOT_REFERRING:
         raise Unsupported(f"`{name}`: AuditEvents are searched on their own, not with what they refer to")
-    _refuse_target(name, source, parameter, target)
+    _refuse_target(name, source, parameter, target, reverse=reverse)
     include = Include(
         source, None if parameter == _ALL else parameter, target or None, iterate=iterate, reverse=reverse
     )
@@ -183,7 +193,7 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
     return include
 
 
-def _refuse_target(name: str, source: str, code: str, target: str) -> None:
+def _refuse_target(name: str, source: str, code: str, target: str, *, reverse: bool) -> None:
     """Raises Invalid or Unsupported unless references of `source` by this parameter lead there."""
     if target and target not in _types():
         raise Invalid(f"`{name}`: `{target[:64]}` is not a resource type of R4")
@@ -192,8 +202,8 @@ def _refuse_target(name: str, source: str, code: str, target: str) -> None:
     parameter = parameters_of(source).get(code)
     if parameter is None or parameter.type != "reference":
         raise Invalid(f"`{name}`: `{code[:64]}` is not a reference parameter of {source}")
-    if not is_followed(parameter):
-        raise Unsupported(f"`{name}`: `{code}` of {source} is a canonical URL, which is not followed")
+    if reverse and not is_followed(parameter):
+        raise Unsupported(f"`{name}`: `{code}` of {source} is a canonical URL, not followed backwards")
     if target and parameter.targets and target not in parameter.targets:
         raise Invalid(f"`{name}`: `{code}` of {source} does not refer to {target}")
 

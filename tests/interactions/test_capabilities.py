@@ -212,7 +212,7 @@ def test_each_include_that_leads_somewhere_is_said() -> None:
     assert {"*", "Observation:*", "Observation:subject"} <= set(told["Observation"]["searchInclude"])
     assert {"*", "Observation:subject", "Provenance:target"} <= set(told["Patient"]["searchRevInclude"])
     assert "Encounter:subject" not in told["Observation"]["searchRevInclude"]
-    assert "QuestionnaireResponse:questionnaire" not in told["QuestionnaireResponse"]["searchInclude"]
+    assert "QuestionnaireResponse:questionnaire" in told["QuestionnaireResponse"]["searchInclude"]
     assert not any(
         each.startswith("AuditEvent") for of_type in told.values() for each in of_type["searchRevInclude"]
     )
