@@ -47,6 +47,46 @@ def walk_matches(request: pytest.FixtureRequest) -> int:
     return asked
 
 
+def a_page(sent: float, answered: float, *keys: str, without: str = "") -> Page:
+    """Each match refers to `P/` and the last character of its key."""
+    subjects = [f"P/{key[-1]}" for key in keys]
+    return Page(sent, answered, tuple(zip(keys, subjects, strict=True)), frozenset(subjects) - {without})
+
+
+THERE: Final = Change(ALWAYS, ALWAYS, matches=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "hidden", "pages", "flaw"),
+    [
+        ([THERE], None, [a_page(1, 2, "O/a"), a_page(3, 4)], ""),
+        ([THERE], None, [a_page(1, 2), a_page(3, 4)], "does not come"),
+        ([THERE], None, [a_page(1, 2, "O/a"), a_page(3, 4, "O/a")], "comes 2 times"),
+        ([THERE], None, [a_page(1, 2, "O/a", without="P/a")], "without P/a"),
+        ([THERE, Change(2, 5, matches=False)], None, [a_page(1, 3), a_page(6, 7)], ""),
+        ([THERE, Change(2, 5, matches=False)], None, [a_page(1, 3), a_page(4, 7, "O/a")], ""),
+        ([THERE, Change(2, 5, matches=False)], None, [a_page(1, 3), a_page(6, 7, "O/a")], "matched no more"),
+        (
+            [THERE, Change(2, 5, matches=False), Change(6, 8, matches=True)],
+            None,
+            [a_page(6, 7, "O/a")],
+            "",
+        ),
+        ([THERE, Change(2, 5, matches=True)], None, [a_page(1, 3), a_page(4, 7)], "does not come"),
+        ([Change(2, 5, matches=True)], None, [a_page(1, 3), a_page(4, 7)], ""),
+        ([THERE], Change(2, 3, matches=False), [a_page(1, 3), a_page(4, 7)], ""),
+        ([THERE], Change(2, 3, matches=False), [a_page(1, 3), a_page(4, 7, "O/a")], "was hidden"),
+    ],
+)
+def test_the_checker_sees_what_is_not_as_it_must_be(
+    changes: list[Change], hidden: Change | None, pages: list[Page], flaw: str
+) -> None:
+    known = {} if hidden is None else {"P/a": hidden}
+    found = list(flaws(Walk("q", tuple(pages)), {"O/a": Timeline(changes)}, {"O/a": "P/a"}, known))
+    assert bool(found) == bool(flaw), found
+    assert all(flaw in each for each in found)
+
+
 @dataclass
 class World:
     """What is there, by who writes it. A key that is sorted in memory matches `status=amended`."""
