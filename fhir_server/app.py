@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import SystemRandom
@@ -33,6 +33,8 @@ from fhir_server.interactions.submission import Rules
 from fhir_server.pipeline.consents import Consents
 from fhir_server.pipeline.full_text import begin_to_write
 from fhir_server.pipeline.links import SEALED_FOR
+from fhir_server.pipeline.parameters import SearchParameters
+from fhir_server.pipeline.reindexing import Reindexing
 from fhir_server.pipeline.services import Measures, Services
 from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
@@ -43,6 +45,7 @@ from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Tokens
+from fhir_server.store.ending import ended
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
 from fhir_server.store.time_zone import require_time_zone
@@ -117,15 +120,16 @@ class Application:
     async def start(self) -> Services:
         """Open the store and begin to work; `stop` undoes it."""
         settings = self._settings
+        limits = StoreLimits(
+            search_seconds_max=settings.query_seconds_max, sort_matches_max=settings.sort_matches_max
+        )
         store = await Store.open(
             settings.mongodb_url or "",
             clock=utc_now,
             random=SystemRandom(),
             name=settings.mongodb_database,
             app_name=self._process,
-            limits=StoreLimits(
-                search_seconds_max=settings.query_seconds_max, sort_matches_max=settings.sort_matches_max
-            ),
+            limits=limits,
         )
         self._store = store
         self._open.push_async_callback(store.close)
@@ -135,6 +139,7 @@ class Application:
         preparing = _preparing(settings)
         self._open.push_async_callback(preparing.close)
         services = await _services(settings, store, preparing, self._metrics)
+        self._open.push_async_callback(ended, asyncio.create_task(self._reindexing(services, limits)))
         fhir = Fhir(services, self._metrics, self._base_path)
         counting = asyncio.create_task(fhir.count_refusals())
         self._open.callback(counting.cancel)
@@ -143,6 +148,20 @@ class Application:
         if self._mllp is not None:
             await self._open.enter_async_context(hl7v2_feed(self, self._mllp, services))
         return services
+
+    def _reindexing(self, services: Services, limits: StoreLimits) -> Coroutine[None, None, None]:
+        reindexing = Reindexing(
+            services.store,
+            services.parameters,
+            services.consents,
+            base_url=services.settings.base_url,
+            zone=services.zone,
+            full_text=services.settings.full_text,
+            share=services.settings.reindex_share,
+            limits=limits,
+            told=self._metrics.reindexed,
+        )
+        return reindexing.run_for_ever()
 
     async def stop(self) -> None:
         """Finish what is under way and let go of everything."""
@@ -172,7 +191,8 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone_of(settings.time_zone))
-    consents = Consents(table, store)
+    parameters = SearchParameters(store)
+    consents = Consents(table, store, parameters)
     seals = Seals(keys, SEALED_FOR)
     services = Services(
         settings,
@@ -180,6 +200,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
         tokens,
         seals,
         consents,
+        parameters,
         preparing,
         utc_now,
         new_id,

@@ -129,6 +129,9 @@ class Settings(BaseSettings):
         "narrative",
         description="The words that are indexed: `narrative` for `_text`, `content` for `_content` too.",
     )
+    reindex_share: float = Field(
+        0.3, gt=0, le=1, description="Share of one process's time that reindexing may take."
+    )
     request_seconds_max: float = Field(120.0, gt=0, description="Time for one request.")
     query_seconds_max: float = Field(30.0, gt=0, description="Time for one query of the database.")
     search_values_max: int = Field(

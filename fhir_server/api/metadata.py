@@ -1,6 +1,9 @@
 """
 GET metadata: anybody may ask, as often as they like, so each of its forms is made once.
 
+Which search parameters there are is looked at each time, together with the reads of that turn; while
+the database is away, they are those that were known last.
+
 `_elements` makes more forms than can be kept: those asked for last are. A form is made beside the
 event loop, one at a time, so that nobody without a token can keep others waiting with new ones. The
 ETag is the same in each process, though each began at its own time; so a client that has the
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
@@ -21,13 +25,15 @@ from fhir_server.api.request import Request
 from fhir_server.api.response import Response
 from fhir_server.interactions.capabilities import capabilities, capabilities_from
 from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.interaction import Capabilities
 from fhir_server.r4.resource import Resource, to_text
+from fhir_server.search.catalogue import Catalogue, in_force_from
 
 FORMS_MAX: Final = 32
 """Of up to a megabyte each, most of them far smaller."""
 
-_Form = tuple[Capabilities, Wanted, bool]
+_Form = tuple[Capabilities, Wanted, bool, Catalogue]
 
 
 class Metadata:
@@ -41,7 +47,14 @@ class Metadata:
     async def answered(self, request: Request) -> Response:
         """Raises Invalid for what cannot be asked for, NotAcceptable for a format that is none of ours."""
         asked = capabilities_from(request.parameters, lenient=request.handling == "lenient")
-        form = (asked, request.wanted, request.method == "HEAD")
+        with suppress(Unavailable):
+            await self._services.consents.current()
+        form = (
+            asked,
+            request.wanted,
+            request.method == "HEAD",
+            self._services.parameters.catalogue,
+        )
         if form not in self._forms:
             async with self._making:
                 if form not in self._forms:
@@ -58,6 +71,7 @@ class Metadata:
         services = self._services
 
         def response() -> Response:
+            in_force_from(services.parameters)
             base_url = services.settings.base_url
             told = capabilities(asked, services.registered, base_url, services.started)
             return Response(200, [(b"etag", _etag(told, wanted))], to_text(told))

@@ -12,8 +12,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from fhir_server.store.passes import Pass
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -38,6 +40,20 @@ class Metrics:
             ["type"],
             registry=self.registry,
         )
+        self._reindexed = Gauge(
+            "fhir_reindexed_resources",
+            "Resources done in the pass over a type that is under way, or was last",
+            ["type"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._to_reindex = Gauge(
+            "fhir_resources_to_reindex",
+            "Resources of the type when that pass began",
+            ["type"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
         # The library looks a pair of labels up under a lock; there are few of them.
         self._of: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -56,6 +72,11 @@ class Metrics:
         self._search_seconds.observe(seconds)
         if slow:
             self._slow_searches.labels(type).inc()
+
+    def reindexed(self, one: Pass) -> None:
+        """How far a pass over a type is (fhir_server/pipeline/reindexing.py)."""
+        self._reindexed.labels(one.type).set(one.done)
+        self._to_reindex.labels(one.type).set(one.total)
 
     def exposition(self) -> bytes:
         """All workers' numbers in the text format."""

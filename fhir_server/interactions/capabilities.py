@@ -23,6 +23,7 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import shape_of_one, shaped
+from fhir_server.search.catalogue import Catalogue, in_force
 from fhir_server.search.criteria import why_not
 from fhir_server.search.includes import followed_to, includable
 from fhir_server.search.parameters import Parameter, parameters_of
@@ -79,14 +80,16 @@ def capabilities(
     interaction: Capabilities, registered: Registered, base_url: str, started: datetime
 ) -> Resource:
     """What the server at `base_url`, serving since `started`, does, as it was asked for."""
-    told = _whole(interaction.mode, registered, base_url, started)
+    told = _whole(interaction.mode, registered, base_url, started, in_force())
     if interaction.shape.is_whole:
         return told
     return from_text(shaped(to_text(told), told["resourceType"], interaction.shape))
 
 
 @lru_cache(maxsize=8)
-def _whole(mode: CapabilityMode, registered: Registered, base_url: str, started: datetime) -> Resource:
+def _whole(
+    mode: CapabilityMode, registered: Registered, base_url: str, started: datetime, _in_force: Catalogue
+) -> Resource:
     match mode:
         case "full":
             return _capability_statement(registered, base_url, started)
@@ -179,6 +182,7 @@ def operations_of(resource_type: str, registered: Registered) -> tuple[Registere
         operation
         for operation in registered.operations_at("type", "instance")
         if not (operation.affects_state and resource_type in WRITTEN_BY_THE_SERVER)
+        and operation.only in (None, resource_type)
     )
 
 
@@ -205,8 +209,7 @@ def _indexed(registered: Registered) -> Indexed:
 
 
 def _search_param(parameter: Parameter) -> dict[str, Any]:
-    declared = definitions().search_parameters[parameter.resource_type][parameter.code]
-    return {"name": parameter.code, "definition": declared.url, "type": parameter.type}
+    return {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
 
 
 def _search_include(resource_type: str) -> list[str]:

@@ -23,9 +23,12 @@ from fhir_server.r4.errors import Invalid, Issue, TooLarge, Unprocessable
 from fhir_server.r4.interaction import Content, InBundle
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
 from fhir_server.r4.validation import validate
+from fhir_server.search.catalogue import in_force
+from fhir_server.search.declaring import TYPE as SEARCH_PARAMETER
+from fhir_server.search.declaring import require_declarable
 from fhir_server.search.entry import Entry
 from fhir_server.search.extraction import extract
-from fhir_server.search.version import Version
+from fhir_server.search.version import Version, instant
 from fhir_server.search.words import FullText
 
 Parts = tuple[bytes, bytes, bytes]
@@ -39,7 +42,8 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
     A resource ready to be written; `parts` joined by version number and instant is its text.
 
     It belongs where what it `follows` belongs: the targets of a Provenance, a Binary's context.
-    `warnings` are the rules that it breaks and that refuse nothing.
+    `warnings` are the rules that it breaks and that refuse nothing. `indexed` says by which search
+    parameters its entry was made: the epoch of the catalogue (fhir_server/search/catalogue.py).
     """
 
     key: Key
@@ -47,6 +51,7 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
     entry: Entry
     follows: tuple[str, ...] = ()
     warnings: tuple[Issue, ...] = ()
+    indexed: int = 0
 
     def proposed(self) -> Version:
         """The version it would become, for judging whether it may."""
@@ -99,9 +104,28 @@ def prepare(
     if size > resource_bytes_max:
         raise TooLarge(f"The resource has {size} bytes, the limit is {resource_bytes_max}", key.type)
     _require_resolved(resource, parts)
+    catalogue = in_force()
+    if key.type == SEARCH_PARAMETER:
+        require_declarable(resource, key.id, catalogue)
     entry = extract(resource, key, base_url=base_url, zone=zone, full_text=full_text)
-    prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues)
+    prepared = Prepared(key, parts, entry, tuple(_followed(resource)), issues, catalogue.indexed)
     return prepared.in_compartments_of(tuple(_patients_within(resource, base_url)))
+
+
+def indexed_anew(prepared: Prepared, *, base_url: str, zone: tzinfo) -> Prepared:
+    """
+    The same by the search parameters that are in force now; its words, and whose it is, stay.
+
+    Raises Unprocessable for a SearchParameter that could not be one of them.
+    """
+    catalogue = in_force()
+    head, middle, tail = prepared.parts
+    resource = from_text(b"".join((head, b"1", middle, instant(_EPOCH).encode(), tail)))
+    if prepared.key.type == SEARCH_PARAMETER:
+        require_declarable(resource, prepared.key.id, catalogue)
+    entry = extract(resource, prepared.key, base_url=base_url, zone=zone)
+    entry = structs.replace(entry, patients=prepared.entry.patients, words=prepared.entry.words)
+    return structs.replace(prepared, entry=entry, indexed=catalogue.indexed)
 
 
 def _require_resolved(resource: Resource, parts: Parts) -> None:

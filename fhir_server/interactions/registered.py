@@ -33,7 +33,11 @@ Level = Literal["system", "type", "instance"]
 
 
 class RegisteredOperation(Protocol):
-    """An operation of all types: its code without the `$`, and its OperationDefinition."""
+    """
+    An operation of all types: its code without the `$`, and its OperationDefinition.
+
+    Below the system it may be there for one type `only`.
+    """
 
     @property
     def name(self) -> str: ...
@@ -46,6 +50,9 @@ class RegisteredOperation(Protocol):
 
     @property
     def affects_state(self) -> bool: ...
+
+    @property
+    def only(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

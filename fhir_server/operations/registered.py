@@ -13,6 +13,8 @@ from typing import Final, Literal
 Level = Literal["system", "type", "instance"]
 
 DEFINITIONS: Final = "http://hl7.org/fhir/OperationDefinition/"
+OWN_DEFINITIONS: Final = "urn:fhir-server:OperationDefinition:"
+"""Operations that R4 does not define."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Registered:
     """
     An operation of all resource types. `name` is its code, without the `$`.
 
-    What does not affect state may be asked for by GET, but where a resource is `wanted`.
+    What does not affect state may be asked for by GET, but where a resource is `wanted`. Resources that
+    are asked for it are of the type `only`, if it says one.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Registered:
     definition: str
     affects_state: bool = False
     wanted: tuple[Level, ...] = ()
+    only: str | None = None
 
     def methods(self, level: Level) -> tuple[str, ...]:
         """The methods by which it is asked for."""
@@ -40,6 +44,13 @@ OPERATIONS: Final[Mapping[str, Registered]] = {
         Registered("meta", ("system", "type", "instance"), f"{DEFINITIONS}Resource-meta"),
         Registered("meta-add", ("instance",), f"{DEFINITIONS}Resource-meta-add", affects_state=True),
         Registered("meta-delete", ("instance",), f"{DEFINITIONS}Resource-meta-delete", affects_state=True),
+        Registered("reindex", ("system", "type"), f"{OWN_DEFINITIONS}reindex", affects_state=True),
+        Registered(
+            "reindex-status",
+            ("system", "instance"),
+            f"{OWN_DEFINITIONS}reindex-status",
+            only="SearchParameter",
+        ),
         Registered("validate", ("type", "instance"), f"{DEFINITIONS}Resource-validate", wanted=("type",)),
     )
 }

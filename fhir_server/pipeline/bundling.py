@@ -51,7 +51,7 @@ async def run_submission(
                 answers = await transaction.planned_and_committed()
                 return await _told(interaction, "transaction", entries, answers, services)
             prospect = await transaction.planned()
-        answers = await transaction.committed(prospect)
+        answers = await transaction.committed_as_prepared(prospect)
         return await _told(interaction, "transaction", entries, answers, services)
 
 

@@ -25,6 +25,7 @@ from fhir_server.pipeline.conditioning import (
     update_of,
     with_id,
 )
+from fhir_server.pipeline.parameters import by_the_newest
 from fhir_server.pipeline.patching import planned_patch
 from fhir_server.pipeline.reading import release
 from fhir_server.pipeline.services import Services
@@ -48,8 +49,10 @@ from fhir_server.r4.interaction import (
     Criteria,
     Delete,
     Update,
+    criteria_of,
 )
 from fhir_server.r4.resource import Key
+from fhir_server.search.catalogue import in_force
 from fhir_server.search.conditional import anchors_in
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -74,7 +77,12 @@ async def run_conditional(
             case Create():
                 raise AssertionError("a create without criteria is run by run_write")
 
-    return await planned_anew(attempt)
+    async def by_known() -> Answer:
+        return await planned_anew(attempt)
+
+    criteria = criteria_of(interaction)
+    asked_for = criteria.parameters if criteria is not None else ()
+    return await by_the_newest(by_known, services.consents, services.parameters, asked_for)
 
 
 async def _create(
@@ -161,6 +169,6 @@ async def _delete(interaction: ConditionalDelete, caller: Caller, services: Serv
     if not planned:
         await services.store.append(trail.succeeded(204, services.clock()))
         return Removed(None)
-    unit = Unit([one.write for one in planned], records, (found.locked(frozenset()),))
+    unit = Unit([one.write for one in planned], records, (found.locked(frozenset()),), in_force().indexed)
     versions = await services.store.commit(unit)
     return Removed(versions[0] if len(versions) == 1 else None)

@@ -16,32 +16,37 @@ from typing import TypeVar
 
 from consent.decision import Decision, Requester
 from consent.table import ConsentTable
+from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.r4.resource import from_text
 from fhir_server.search.predicate import Predicate
 from fhir_server.smart.caller import Caller
+from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store
 
 Result = TypeVar("Result")
 
 
 class Consents:
-    """Decides for callers, and keeps the table up to date."""
+    """Decides for callers, and keeps the table up to date, and `parameters` with it."""
 
-    def __init__(self, table: ConsentTable, store: Store) -> None:
+    def __init__(self, table: ConsentTable, store: Store, parameters: SearchParameters) -> None:
         self._table = table
         self._store = store
+        self._parameters = parameters
         self._refreshing = asyncio.Lock()
 
-    async def as_of(self, epoch: int) -> None:
+    async def as_of(self, epoch: Epoch) -> None:
         """Make the table at least as new as `epoch`."""
-        if epoch <= self._table.epoch:
+        if epoch.parameters > self._parameters.catalogue.epoch:
+            await self._parameters.as_of(epoch)
+        if epoch.consents <= self._table.epoch:
             return
         async with self._refreshing:
-            if epoch <= self._table.epoch:
+            if epoch.consents <= self._table.epoch:
                 return
             changed = await self._store.consents_changed_after(self._table.epoch)
             self._table.apply(
-                [(v.key.id, None if v.body is None else from_text(v.body)) for v in changed], epoch
+                [(v.key.id, None if v.body is None else from_text(v.body)) for v in changed], epoch.consents
             )
 
     async def current(self) -> None:
@@ -66,9 +71,9 @@ class Consents:
             as_of = self._table.epoch
             restriction = self._table.restriction(requester(caller), now)
             result, epoch = await asyncio.gather(run(restriction), self._store.epoch())
-            if epoch <= as_of:
-                return result
             await self.as_of(epoch)
+            if epoch.consents <= as_of:
+                return result
 
 
 @lru_cache(maxsize=4_096)

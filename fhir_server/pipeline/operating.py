@@ -7,6 +7,10 @@ would refuse that is among the issues, so nothing is learnt that the write would
 
 $meta of a resource is a read, of a type or all types a search. $meta-add and $meta-delete are patches.
 
+$reindex is for operators: it takes a `system/` scope to update the type, `system/*` for all of them, and
+shows nothing of a resource; so does, with the right to read, what is under way. The status of one
+SearchParameter is a read of it.
+
 https://hl7.org/fhir/R4/operations.html
 """
 
@@ -19,6 +23,7 @@ from typing import Final
 from fhir_server.interactions.answers import Answer, Document, Written
 from fhir_server.interactions.bundles import operation_outcome
 from fhir_server.interactions.prepare import parsed
+from fhir_server.operations import reindex
 from fhir_server.operations.meta import SEARCHED, asked_meta, meta_of, meta_with, require_nothing_asked
 from fhir_server.operations.meta_add import with_added
 from fhir_server.operations.meta_delete import with_deleted
@@ -45,9 +50,10 @@ from fhir_server.pipeline.writing import (
     prepared_in_turn,
     with_targets_patients,
 )
-from fhir_server.r4.errors import FhirError, Forbidden, Issue, NotFound
+from fhir_server.r4.errors import FhirError, Forbidden, Issue, MethodNotAllowed, NotFound
 from fhir_server.r4.interaction import Content, Create, Delete, Operation, Update
 from fhir_server.r4.resource import Key, Resource, from_text
+from fhir_server.search.catalogue import NOT_INDEXED
 from fhir_server.search.predicate import Predicate, all_of
 from fhir_server.search.version import Version
 from fhir_server.smart.caller import Caller
@@ -72,6 +78,12 @@ async def run_operation(interaction: Operation, caller: Caller, services: Servic
             return await _run_meta(interaction, caller, services, trail)
         case Operation(name="meta-add" | "meta-delete", type=str() as type, id=str() as id):
             return await _run_meta_change(interaction, Key(type, id), caller, services, trail)
+        case Operation(name="reindex"):
+            return await _run_reindex(interaction, caller, services, trail)
+        case Operation(name="reindex-status", type=None):
+            return await _run_reindex_status(interaction, caller, services)
+        case Operation(name="reindex-status", type="SearchParameter" as type, id=str() as id):
+            return await _run_status_of(interaction, Key(type, id), caller, services, trail)
         case Operation(name=name):
             raise NotFound(f"There is no operation `${name}` here")
 
@@ -184,6 +196,41 @@ async def _run_meta_change(
             return Document(meta_of(_read(version)))
         case other:
             raise AssertionError(f"a change answers what was written, not {type(other).__name__}")
+
+
+async def _run_reindex(interaction: Operation, caller: Caller, services: Services, trail: Trail) -> Document:
+    _require_operator(caller, interaction.type or "*", "u")
+    require_nothing_asked(await _read_body(interaction.content), interaction.parameters)
+    if interaction.type in NOT_INDEXED:
+        raise MethodNotAllowed(f"{interaction.type}s are indexed as they are recorded, once")
+    types = frozenset((interaction.type,)) if interaction.type else all_types() - NOT_INDEXED
+    await services.store.ask_for_passes(types)
+    await services.store.append(trail.succeeded(200, services.clock()))
+    return Document(reindex.asked(types))
+
+
+async def _run_reindex_status(interaction: Operation, caller: Caller, services: Services) -> Document:
+    _require_operator(caller, "*", "r")
+    require_nothing_asked(await _read_body(interaction.content), interaction.parameters)
+    return Document(reindex.status_of_all((await services.store.passes.all()).values()))
+
+
+async def _run_status_of(
+    interaction: Operation, key: Key, caller: Caller, services: Services, trail: Trail
+) -> Document:
+    await shown_version(key, caller, services, trail)
+    require_nothing_asked(await _read_body(interaction.content), interaction.parameters)
+    passes = await services.store.passes.all()
+    standing = (await services.store.passes.standings()).get(key.id)
+    if standing is None:
+        return Document(reindex.status_of("none", {}, passes))
+    return Document(reindex.status_of(standing.status, standing.passes, passes))
+
+
+def _require_operator(caller: Caller, type: str, permission: Permission) -> None:
+    """Raises Forbidden unless a system has the right itself, not on behalf of a person."""
+    if caller.user is not None or "system" not in contexts(caller.scopes, type, permission):
+        raise Forbidden(f"This takes a scope such as `system/{type}.{permission}`")
 
 
 def _read(version: Version) -> Resource:

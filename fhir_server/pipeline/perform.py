@@ -47,6 +47,7 @@ from fhir_server.r4.interaction import (
     Update,
     Vread,
 )
+from fhir_server.search.catalogue import in_force_from, no_longer
 from fhir_server.smart.caller import Caller, Contact
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ async def perform(
         return Document(capabilities(interaction, services.registered, base_url, services.started))
     started = time.perf_counter()
     trail = Trail(interaction, caller, contact)
+    entered = in_force_from(services.parameters)
     try:
         async with asyncio.timeout(services.settings.request_seconds_max):
             answer = await _run(interaction, caller, contact, services, trail, content)
@@ -90,6 +92,7 @@ async def perform(
     finally:
         seconds = time.perf_counter() - started
         measure_search(trail, seconds, services)
+        no_longer(entered)
         log.info(
             "interaction",
             request_id=contact.request_id,

@@ -24,6 +24,7 @@ from fhir_server.pipeline.finding import Finding
 from fhir_server.pipeline.full_text import indexed_words
 from fhir_server.pipeline.including import Including
 from fhir_server.pipeline.links import Cursors
+from fhir_server.pipeline.parameters import by_the_newest
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.settling import Settling
@@ -35,6 +36,7 @@ from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
+from fhir_server.search.catalogue import in_force
 from fhir_server.search.feeds import is_feed
 from fhir_server.search.predicate import Everything, Predicate, Updated, all_of, of_types
 from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
@@ -45,6 +47,7 @@ from fhir_server.store.documents import moment
 from fhir_server.store.explaining import stage
 from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position
+from fhir_server.store.unit import Moved
 
 _AUDIT = ("AuditEvent",)
 _SHAPED_AT_ONCE = 16
@@ -52,6 +55,19 @@ _SHAPED_AT_ONCE = 16
 
 
 async def run_search(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
+    """By the search parameters that are in force when it is answered."""
+
+    async def attempt() -> Bundled:
+        known = in_force()
+        answer = await _searched(interaction, caller, services, trail)
+        if in_force() is not known:
+            raise Moved
+        return answer
+
+    return await by_the_newest(attempt, services.consents, services.parameters, interaction.parameters)
+
+
+async def _searched(interaction: Search, caller: Caller, services: Services, trail: Trail) -> Bundled:
     settings = services.settings
     now = services.clock()
     indexed = await indexed_words(interaction.parameters, services)

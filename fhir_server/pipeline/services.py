@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fhir_server.interactions.registered import Registered
 from fhir_server.pipeline.consents import Consents
+from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.preparing.preparing import Preparing
 from fhir_server.r4.zones import zone_of
 from fhir_server.search.limits import SearchLimits
@@ -30,7 +31,7 @@ class Services:
     """
     `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess;
     `seals` close what links carry; `started` is when this process began to serve, `registered` what
-    it serves.
+    it serves; `parameters` are the search parameters beside R4's own.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Services:
     tokens: Tokens
     seals: Seals
     consents: Consents
+    parameters: SearchParameters
     preparing: Preparing
     clock: Callable[[], datetime]
     new_id: Callable[[], str]

@@ -17,7 +17,7 @@ from datetime import datetime
 from audit.record import Record
 from fhir_server.interactions.answers import Removed, Written
 from fhir_server.interactions.entries import Entry, patch_in, within
-from fhir_server.interactions.prepare import Prepared
+from fhir_server.interactions.prepare import Prepared, indexed_anew
 from fhir_server.interactions.submission import ISSUES_MAX, Order, Raw, Ready
 from fhir_server.pipeline.admission import admit
 from fhir_server.pipeline.bundle_conditions import Settled, Step, settled
@@ -49,10 +49,13 @@ class Prospect:
     """
     What a transaction will do if nothing moves: a planned write for each step.
 
-    `existing` are the versions that conditional creates have found, by entry.
+    `existing` are the versions that conditional creates have found, by entry; `ready` and `raw` what was
+    prepared of the others.
     """
 
     settled: Settled
+    ready: dict[int, Prepared]
+    raw: dict[int, bytes]
     planned: list[Planned] = field(default_factory=list)
     existing: dict[int, Version] = field(default_factory=dict)
     conditions: list[Condition] = field(default_factory=list)
@@ -94,16 +97,38 @@ class TransactionRun:
             self._admit(entry)
         orders = [order async for step in in_slices(found.steps) if (order := self._order(step)) is not None]
         ready, raw = await _all_ready(self.bundle, orders, found.addresses)
-        together = {str(one.key): one.entry.patients async for one in in_slices(ready.values())}
-        prospect = Prospect(found)
-        async for step in in_slices(found.steps):
-            prospect.planned.append(
-                await self._plan(step, ready.get(step.index), raw.get(step.index), together)
-            )
+        prospect = Prospect(found, ready, raw)
+        await self._plan_steps(prospect)
         await self._find_existing(prospect)
         self._note_the_rest(prospect)
         prospect.conditions += await _conditions(prospect)
         return prospect
+
+    async def committed_as_prepared(self, prospect: Prospect) -> Answers:
+        """
+        As `committed`, of what depends on nothing that is stored, and so without its Bundle.
+
+        What can have moved are the search parameters: what was prepared is indexed by the new ones.
+        """
+        services = self.performing.services
+        while True:
+            try:
+                return await self.committed(prospect)
+            except Moved:
+                await services.consents.current()
+                async for index, ready in in_slices(list(prospect.ready.items())):
+                    base_url = services.settings.base_url
+                    prospect.ready[index] = indexed_anew(ready, base_url=base_url, zone=services.zone)
+                prospect.planned.clear()
+                await self._plan_steps(prospect)
+
+    async def _plan_steps(self, prospect: Prospect) -> None:
+        ready, raw = prospect.ready, prospect.raw
+        together = {str(one.key): one.entry.patients async for one in in_slices(ready.values())}
+        async for step in in_slices(prospect.settled.steps):
+            prospect.planned.append(
+                await self._plan(step, ready.get(step.index), raw.get(step.index), together)
+            )
 
     async def committed(self, prospect: Prospect) -> Answers:
         """All writes or none, raising Moved; then the reads, of which each can be refused by itself."""
@@ -116,7 +141,10 @@ class TransactionRun:
             yield from _records_of_the_rest(prospect, versions, now)
             yield run.trail.succeeded(200, now)
 
-        unit = Unit([one.write for one in planned], records, prospect.conditions)
+        indexed = {one.indexed for one in planned if one.indexed is not None}
+        if len(indexed) > 1:
+            raise Moved
+        unit = Unit([one.write for one in planned], records, prospect.conditions, *indexed)
         try:
             versions = await run.services.store.commit(unit)
         except FhirError:

@@ -21,7 +21,7 @@ from fhir_server.interactions.answers import Answer, Removed, Written
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entries import within
-from fhir_server.interactions.prepare import Prepared, parsed, prepare, require_id
+from fhir_server.interactions.prepare import Prepared, indexed_anew, parsed, prepare, require_id
 from fhir_server.interactions.submission import Ready, Refused
 from fhir_server.interactions.update import Fate, update
 from fhir_server.pipeline.admission import admit
@@ -47,7 +47,7 @@ class Planned:
     """
     A write that is admitted and has not happened yet, and the trail of its interaction.
 
-    `content` is the index entry of what is written; a delete writes nothing.
+    `content` is the index entry of what is written, made at the epoch `indexed`; a delete writes nothing.
     """
 
     interaction: Writing
@@ -56,6 +56,7 @@ class Planned:
     fate: Fate
     warnings: tuple[Issue, ...] = ()
     content: tuple[Entry, ...] = ()
+    indexed: int | None = None
 
     def in_entry(self, index: int) -> Planned:
         """The same as entry `index` of a Bundle: a refusal while it commits names the entry."""
@@ -101,12 +102,25 @@ async def run_write(
             raise content.refusal()
     if prepared is not None:
         prepared = await with_targets_patients(prepared, {}, access, trail, services)
-    return await committed(plan(interaction, prepared, access, trail), services)
+    while True:
+        try:
+            return await committed(plan(interaction, prepared, access, trail), services)
+        except Moved:
+            # Nothing can have but the search parameters: there is no condition, and no version is meant.
+            await services.consents.current()
+            assert prepared is not None, "a delete is indexed by nothing"
+            base_url = services.settings.base_url
+            prepared = indexed_anew(prepared, base_url=base_url, zone=services.zone)
 
 
 async def committed(planned: Planned, services: Services, *conditions: Condition) -> Answer:
     """Commit it with its record. Raises Moved when a condition does not hold any more."""
-    unit = Unit((planned.write,), lambda versions, now: [planned.record(versions[0], now)], conditions)
+    unit = Unit(
+        (planned.write,),
+        lambda versions, now: [planned.record(versions[0], now)],
+        conditions,
+        planned.indexed,
+    )
     (version,) = await services.store.commit(unit)
     return planned.answer(version)
 
@@ -206,12 +220,14 @@ def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail:
             assert prepared is not None, "an update has content"
             fate = Fate()
             write = _trailed(update(interaction, prepared, access, fate), trail)
-            return Planned(interaction, write, trail, fate, prepared.warnings, (prepared.entry,))
+            content = (prepared.entry,)
+            return Planned(interaction, write, trail, fate, prepared.warnings, content, prepared.indexed)
         case Create():
             assert prepared is not None, "a create has content"
             fate = Fate(created=True)
             write = create(prepared, access)
-            return Planned(interaction, write, trail, fate, prepared.warnings, (prepared.entry,))
+            content = (prepared.entry,)
+            return Planned(interaction, write, trail, fate, prepared.warnings, content, prepared.indexed)
 
 
 def _trailed(write: Write, trail: Trail) -> Write:

@@ -17,6 +17,7 @@ import msgspec
 from fhir_server.interactions.entries import Asked
 from fhir_server.interactions.submission import Item, Kind, Order, Refused, Rules
 from fhir_server.r4.media import Format
+from fhir_server.search.catalogue import Declared
 
 HEAD_BYTES: Final = 4
 PIECE_BYTES: Final = 128 << 10
@@ -39,12 +40,25 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     format: Format
 
 
+class InForce(msgspec.Struct, frozen=True):
+    """What entries are made of beside R4's own search parameters."""
+
+    indexed: int
+    declared: tuple[Declared, ...]
+
+
 class Prepare(msgspec.Struct, frozen=True, tag=True):
-    """To the process: orders for what was read; after the last piece it answers with Items."""
+    """
+    To the process: orders for what was read; after the last piece it answers with Items.
+
+    With the last one it is told the search parameters that are in force, if they are others than
+    it was told before.
+    """
 
     orders: list[Order]
     others: dict[str, str] | None = None
     last: bool = True
+    in_force: InForce | None = None
 
 
 class Forget(msgspec.Struct, frozen=True, tag=True):

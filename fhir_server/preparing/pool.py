@@ -28,6 +28,7 @@ from fhir_server.preparing.messages import (
     Broken,
     Entries,
     Forget,
+    InForce,
     Items,
     NotRead,
     OutOfMemory,
@@ -41,6 +42,7 @@ from fhir_server.preparing.messages import (
 )
 from fhir_server.r4.errors import TooLarge, Unavailable
 from fhir_server.r4.media import Format
+from fhir_server.search.catalogue import in_force
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,7 @@ class Process:
     _writer: asyncio.StreamWriter
     _memory_bytes_max: int
     idle: bool = True
+    _indexed: int = 0
 
     @classmethod
     async def start(cls, rules: Rules, memory_bytes_max: int) -> Self:
@@ -114,7 +117,7 @@ class Process:
     ) -> AsyncIterator[list[Item]]:
         """What becomes of the orders, some at a time."""
         self.idle = False
-        for message in _pieces(orders, others):
+        for message in _pieces(orders, others, self._in_force()):
             await self._tell(message)
         while True:
             found = await self._answer()
@@ -123,6 +126,14 @@ class Process:
                 self.idle = True
                 return
             yield found.items
+
+    def _in_force(self) -> InForce | None:
+        """What it has to be told of search parameters."""
+        catalogue = in_force()
+        if catalogue.indexed == self._indexed:
+            return None
+        self._indexed = catalogue.indexed
+        return InForce(catalogue.indexed, catalogue.declared)
 
     def forget(self) -> None:
         """Let it drop what it has read."""
@@ -169,12 +180,16 @@ class Process:
                 return found
 
 
-def _pieces(orders: Sequence[Order], others: Mapping[str, str] | None) -> Iterator[Prepare]:
+def _pieces(
+    orders: Sequence[Order], others: Mapping[str, str] | None, known: InForce | None
+) -> Iterator[Prepare]:
     starts = range(0, len(orders) or 1, PIECE_ITEMS)
     for start in starts:
         last = start == starts[-1]
         some = list(orders[start : start + PIECE_ITEMS])
-        yield Prepare(some, None if others is None or not last else dict(others), last)
+        yield Prepare(
+            some, None if others is None or not last else dict(others), last, known if last else None
+        )
 
 
 class Pool:

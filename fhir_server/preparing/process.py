@@ -45,6 +45,7 @@ from fhir_server.preparing.messages import (
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.media import Format
+from fhir_server.search.catalogue import Catalogue, Fixed, in_force_from
 from fhir_server.store.embedded.tether import die_with_parent
 
 log = structlog.get_logger(__name__)
@@ -90,12 +91,16 @@ def _serve(stream: BufferedRWPair, rules: Rules) -> int:
 def _converse(stream: BufferedRWPair, rules: Rules) -> None:
     bundle: SubmittedBundle | None = None
     orders: list[Order] = []
+    known = Fixed(Catalogue())
+    in_force_from(known)
     while (asked := _next(stream)) is not None:
         match asked:
             case Read(size=size, format=format):
                 bundle = _read(stream, stream.read(size), format, rules)
-            case Prepare(orders=some, others=others, last=last):
+            case Prepare(orders=some, others=others, last=last, in_force=told):
                 assert bundle is not None, "a Bundle is read before it is prepared"
+                if told is not None:
+                    known.catalogue = Catalogue(indexed=told.indexed, declared=told.declared)
                 orders += some
                 if last:
                     _answer(stream, bundle.prepared(orders, others))

@@ -13,7 +13,7 @@ from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.primitives import is_id
 from fhir_server.search.chains import asked, link_of, why_no_link
 from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, parameters_of
+from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, being_built, parameters_of
 from fhir_server.search.predicate import (
     Elsewhere,
     Everything,
@@ -80,7 +80,8 @@ class Reasons:
         """
         Why a criterion of this name gets no answer for resources of all these types, whatever its value.
 
-        Invalid is for what does not exist, Unsupported for what R4 has and this server has not.
+        Invalid is for what does not exist, Unsupported for what R4 has and this server has not,
+        Unavailable for what is still being indexed.
         """
         asked = (tuple(types), name)
         if asked not in self._known:
@@ -104,6 +105,8 @@ class Reasons:
         for type in types:
             parameter = parameters_of(type).get(code)
             if parameter is None:
+                if (building := being_built(type, code)) is not None:
+                    return building
                 return Invalid(f"`{name[:64]}` is not a search parameter of {_named(types)}")
             if not parameter.supported:
                 return _unsupported(parameter)

@@ -3,7 +3,8 @@ From a resource to its index entry: everything that a search can ask of it.
 
 Each type has a plan, made once: the alternatives of all its search parameters, equal ones
 evaluated once, found by the JSON member they start at, so that a parameter whose element is
-absent costs nothing.
+absent costs nothing. What has been declared beside R4's own has a plan of its own, made once for each
+catalogue in force.
 
 The resource has passed structure validation: extraction judges nothing and refuses nothing.
 
@@ -13,7 +14,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ from fhir_server.r4.fhirpath import (
     Collection,
     Environment,
     Evaluate,
+    EvaluationError,
     Node,
     compiled_syntax,
     environment,
@@ -30,10 +32,11 @@ from fhir_server.r4.fhirpath.model import alternatives as members_of
 from fhir_server.r4.fhirpath.model import is_a, known_type
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, rooted, type_name
 from fhir_server.r4.resource import Key, Resource
+from fhir_server.search.catalogue import Catalogue, in_force
 from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.compartments import focus
 from fhir_server.search.entry import Entry, Point, Range, escape
-from fhir_server.search.parameters import Parameter, parameters_of
+from fhir_server.search.parameters import Parameter, declared_for, r4_parameters_of
 from fhir_server.search.site import Site
 from fhir_server.search.values import (
     composite,
@@ -92,7 +95,11 @@ def extract(
     root = Node(key.type, resource)
     focus, around = [root], environment(root)
     found = _Found(_own_tokens(key), [], [key.id] if key.type == "Patient" else [], [])
-    for selection in plan.selections(resource):
+    selections = plan.selections(resource)
+    catalogue = in_force()
+    if key.type in catalogue.by_type:
+        selections += _plan_of(catalogue, key.type).selections(resource)
+    for selection in selections:
         nodes = selection.evaluate(focus, around)
         if nodes:
             for use in selection.uses:
@@ -226,9 +233,46 @@ class _Plan(NamedTuple):
 
 @functools.cache
 def _plan(resource_type: str) -> _Plan:
+    return _planned(resource_type, r4_parameters_of(resource_type).values(), compiled_syntax)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _plan_of(catalogue: Catalogue, resource_type: str) -> _Plan:
+    by_member: dict[str, tuple[_Selection, ...]] = {}
+    always: tuple[_Selection, ...] = ()
+    for parameter in declared_for(resource_type, catalogue):
+        plan = _planned(resource_type, (parameter,), functools.partial(_guarded, parameter))
+        always += plan.always
+        for member, selections in plan.by_member.items():
+            by_member[member] = (*by_member.get(member, ()), *selections)
+    return _Plan(by_member, always, None)
+
+
+def _guarded(parameter: Parameter, expression: Syntax) -> Evaluate:
+    """
+    R4's own expressions fit its resources and types; another one need not.
+
+    It may find several items where it wants one, which selects nothing, and it may select what a
+    parameter of this type has no values of: `Patient.extension.value` is of any type.
+    """
+    evaluate, wanted = compiled_syntax(expression), parameter.types
+
+    def selected(focus: Collection, around: Environment) -> Collection:
+        try:
+            found = evaluate(focus, around)
+        except EvaluationError:
+            return []
+        return found if parameter.components else [node for node in found if node.type in wanted]
+
+    return selected
+
+
+def _planned(
+    resource_type: str, parameters: Iterable[Parameter], compiled: Callable[[Syntax], Evaluate]
+) -> _Plan:
     sharing: dict[Syntax, list[Parameter]] = {}
     composites: list[Parameter] = []
-    for parameter in parameters_of(resource_type).values():
+    for parameter in parameters:
         if parameter.indexed and parameter.type == "composite":
             composites.append(parameter)
         elif parameter.indexed and parameter.code not in _ELSEWHERE:
@@ -236,12 +280,12 @@ def _plan(resource_type: str) -> _Plan:
                 sharing.setdefault(alternative, []).append(parameter)
     found = [
         (
-            _Selection(compiled_syntax(alternative), _uses(parameters)),
+            _Selection(compiled(alternative), _uses(alike)),
             _first_members(alternative, resource_type),
         )
-        for alternative, parameters in sharing.items()
+        for alternative, alike in sharing.items()
     ]
-    found += [selected for parameter in composites for selected in _joined(parameter)]
+    found += [selected for parameter in composites for selected in _joined(parameter, compiled)]
     by_member: dict[str, tuple[_Selection, ...]] = {}
     always: list[_Selection] = []
     for selection, members in found:
@@ -253,9 +297,11 @@ def _plan(resource_type: str) -> _Plan:
     return _Plan(by_member, tuple(always), clinical_date and f"{resource_type}|{clinical_date}")
 
 
-def _joined(parameter: Parameter) -> list[tuple[_Selection, frozenset[str] | None]]:
+def _joined(
+    parameter: Parameter, compiled: Callable[[Syntax], Evaluate]
+) -> list[tuple[_Selection, frozenset[str] | None]]:
     """The selections of a composite, each with the members one of which must be there."""
-    parts = tuple(tuple(map(compiled_syntax, part.alternatives)) for part in parameter.components)
+    parts = tuple(tuple(map(compiled, part.alternatives)) for part in parameter.components)
     use = _AsComposite(parameter.name, parts, parameter.components[1].type)
     found = []
     for alternative in parameter.alternatives:
@@ -266,7 +312,7 @@ def _joined(parameter: Parameter) -> list[tuple[_Selection, frozenset[str] | Non
         members = [_first_members(each, parameter.resource_type) for each in wanted]
         known = [each for each in members if each is not None]
         together = frozenset().union(*known) if len(known) == len(members) else None
-        found.append((_Selection(compiled_syntax(alternative), (use,)), together))
+        found.append((_Selection(compiled(alternative), (use,)), together))
     return found
 
 
@@ -287,7 +333,7 @@ def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
 
 def _compartment_names(resource_type: str) -> frozenset[str]:
     """The names under which the references that say whose a resource is are indexed."""
-    parameters = parameters_of(resource_type)
+    parameters = r4_parameters_of(resource_type)
     return frozenset(name for code in patient_parameters(resource_type) for name in parameters[code].found_as)
 
 

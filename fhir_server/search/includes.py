@@ -21,6 +21,7 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key
+from fhir_server.search.catalogue import Catalogue, in_force
 from fhir_server.search.limits import SearchLimits
 from fhir_server.search.parameters import Parameter, parameters_of
 from fhir_server.search.version import Version
@@ -117,11 +118,13 @@ def is_canonical(parameter: Parameter) -> bool:
 
 def followed_to(resource_type: str) -> list[Parameter]:
     """The parameters of all types by which references to this one can be followed backwards."""
-    return [parameter for parameter in _backwards() if resource_type in (parameter.reaches or _types())]
+    return [
+        parameter for parameter in _backwards(in_force()) if resource_type in (parameter.reaches or _types())
+    ]
 
 
-@lru_cache(maxsize=1)
-def _backwards() -> tuple[Parameter, ...]:
+@lru_cache(maxsize=8)
+def _backwards(_in_force: Catalogue) -> tuple[Parameter, ...]:
     return tuple(each for source in _sources(Include(None, None)) for each in followed(source))
 
 
@@ -158,9 +161,13 @@ def _targets(version: Version, include: Include) -> Iterator[Key]:
             yield Key(target.type, target.id)
 
 
-@lru_cache(maxsize=4_096)
 def _names(include: Include, source: str) -> Mapping[str, frozenset[str]]:
     """The names under which the references from `source` are found, each with the types that it may reach."""
+    return _names_by(include, source, in_force())
+
+
+@lru_cache(maxsize=4_096)
+def _names_by(include: Include, source: str, _in_force: Catalogue) -> Mapping[str, frozenset[str]]:
     names: dict[str, frozenset[str]] = {}
     declared = parameters_of(source)
     for parameter in followed(source) if include.parameter is None else (declared[include.parameter],):

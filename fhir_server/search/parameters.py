@@ -1,7 +1,9 @@
 """
 The search parameters of each type, ready to extract by and to search by.
 
-All of R4's are here, those too that cannot be searched yet: these are refused by name.
+All of R4's are here, those too that cannot be searched yet: these are refused by name. Beside them
+stand those of the catalogue in force (catalogue.py): a search knows those that are complete, while
+entries are made of all that are declared (`declared_for`).
 
 https://hl7.org/fhir/R4/searchparameter-registry.html
 """
@@ -15,8 +17,10 @@ from typing import Final
 
 from fhir_server.r4.definitions import SearchParameter, definitions
 from fhir_server.r4.definitions.facts import SearchType
+from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
+from fhir_server.search.catalogue import Catalogue, Declared, in_force
 
 SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
     ("token", "reference", "string", "date", "uri", "number", "quantity", "composite", "special")
@@ -25,6 +29,21 @@ SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
 
 _JOINED: Final[frozenset[SearchType]] = frozenset(("token", "reference", "string", "date", "quantity"))
 """What a composite may join to a code: one of these, or two numbers, where something begins and ends."""
+
+_QUANTITIES: Final = ("Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range", "SampledData")
+
+VALUES: Final[Mapping[SearchType, frozenset[str]]] = {
+    "token": frozenset(
+        ("code", "Coding", "CodeableConcept", "Identifier", "ContactPoint", "boolean", "id", "string", "uri")
+    ),
+    "reference": frozenset(("Reference", "Resource", "canonical", "uri")),
+    "string": frozenset(("string", "markdown", "HumanName", "Address")),
+    "date": frozenset(("date", "dateTime", "instant", "Period", "Timing")),
+    "uri": frozenset(("uri", "url", "canonical", "oid", "uuid")),
+    "number": frozenset(("decimal", "integer", "positiveInt", "unsignedInt")),
+    "quantity": frozenset(_QUANTITIES),
+}
+"""The FHIR types that a parameter of each type has values of: https://hl7.org/fhir/R4/search.html#table"""
 
 _R4: Final = "http://hl7.org/fhir/SearchParameter/"
 
@@ -67,7 +86,8 @@ class Parameter:
     What other parameters together select anyway is not indexed twice: `Observation|combo-code`
     is found as `Observation|code` and `Observation|component-code`, its `found_as`.
 
-    A composite has `components`, whose alternatives are relative to what its own select.
+    A composite has `components`, whose alternatives are relative to what its own select. `url` is
+    the canonical of its definition.
     """
 
     resource_type: str
@@ -81,6 +101,7 @@ class Parameter:
     systems: Systems | None
     found_as: tuple[str, ...]
     components: tuple[Parameter, ...] = ()
+    url: str = ""
 
     @property
     def supported(self) -> bool:
@@ -105,9 +126,55 @@ class Parameter:
         return tuple(replace(self, name=name) for name in self.found_as)
 
 
-@functools.cache
 def parameters_of(resource_type: str) -> Mapping[str, Parameter]:
-    """By code, in the order of their codes."""
+    """By code, in the order of their codes: R4's own, and of the catalogue in force what is complete."""
+    catalogue = in_force()
+    if resource_type not in catalogue.by_type:
+        return r4_parameters_of(resource_type)
+    return _together(resource_type, catalogue)
+
+
+def being_built(resource_type: str, code: str) -> Unavailable | None:
+    """Why this search parameter is not among them yet."""
+    catalogue = in_force()
+    if any(one.code == code for one in catalogue.by_type.get(resource_type, ()) if one in catalogue.building):
+        return Unavailable(f"The search parameter `{code}` is being indexed: ask again later")
+    return None
+
+
+def declared_for(resource_type: str, catalogue: Catalogue) -> tuple[Parameter, ...]:
+    """Those of the catalogue that entries of the type are made of."""
+    return tuple(own_parameter(one, resource_type) for one in catalogue.by_type.get(resource_type, ()))
+
+
+@functools.lru_cache(maxsize=1_024)
+def _together(resource_type: str, catalogue: Catalogue) -> Mapping[str, Parameter]:
+    complete = [one for one in catalogue.by_type[resource_type] if one.id in catalogue.complete]
+    own = {one.code: own_parameter(one, resource_type) for one in complete}
+    return dict(sorted({**r4_parameters_of(resource_type), **own}.items()))
+
+
+@functools.lru_cache(maxsize=4_096)
+def own_parameter(one: Declared, resource_type: str) -> Parameter:
+    """
+    What somebody has declared, as one type has it.
+
+    Of what its expression selects, what a parameter of its type has no values of is left out.
+    """
+    parameter = _parameter(resource_type, _as_r4_says(one))
+    types = parameter.types if one.type == "composite" else parameter.types & VALUES[one.type]
+    return replace(parameter, types=types, found_as=(parameter.name,))
+
+
+def _as_r4_says(one: Declared) -> SearchParameter:
+    return SearchParameter(
+        one.code, one.url, one.type, one.expression, one.bases, one.targets, one.components
+    )
+
+
+@functools.cache
+def r4_parameters_of(resource_type: str) -> Mapping[str, Parameter]:
+    """R4's own, by code, in the order of their codes."""
     declared = definitions().search_parameters[resource_type]
     parameters = [_parameter(resource_type, declared[code]) for code in sorted(declared)]
     indexed: list[Parameter] = []
@@ -135,6 +202,7 @@ def _parameter(resource_type: str, declared: SearchParameter) -> Parameter:
         systems=_systems(selected) if types == {"code"} else None,
         found_as=(),
         components=_components(resource_type, declared, selected),
+        url=declared.url,
     )
 
 
@@ -143,7 +211,7 @@ def _components(resource_type: str, declared: SearchParameter, selected: Outcome
     if declared.url in _EXCHANGED:
         listed.reverse()
     return tuple(
-        _component(resource_type, declared, component.expression, _declared()[definition], selected)
+        _component(resource_type, declared, component.expression, r4_by_url()[definition], selected)
         for component, definition in zip(declared.components, listed, strict=True)
     )
 
@@ -175,7 +243,7 @@ def _component(
 
 
 @functools.cache
-def _declared() -> Mapping[str, SearchParameter]:
+def r4_by_url() -> Mapping[str, SearchParameter]:
     """Search parameters by their url, as some type has them."""
     of_types = definitions().search_parameters.values()
     return {declared.url: declared for of_type in of_types for declared in of_type.values()}

@@ -17,7 +17,7 @@ from datetime import UTC, tzinfo
 
 from fhir_server.r4.compartments import types_in, why_not_searched
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
+from fhir_server.r4.errors import Invalid, TooCostly, Unavailable, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
@@ -184,7 +184,7 @@ def _sorted_out(
             results.append((name, value))
         elif name == FILTER or (refusal := why_not(searched, name, indexed)) is None:
             criteria.append((name, value))
-        elif lenient:
+        elif lenient and not isinstance(refusal, Unavailable):
             ignored.append(name)
         else:
             raise refusal

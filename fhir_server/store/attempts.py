@@ -2,7 +2,9 @@
 One group of units, committed in one MongoDB transaction with the records of what they did.
 
 The current versions are read, each unit is judged against them (plan.py), resources, superseded
-versions and ledger links are written and committed. An error aborts such a transaction as a
+versions and ledger links are written and committed. What was indexed by other search parameters than
+the database's is not written: the epoch is read along with the versions, and where there are none to
+read, beside the writes, in no more time. An error aborts such a transaction as a
 whole, so what fails together is tried again in halves, until each unit stands or falls for itself.
 Between processes MongoDB lets one of two writers of a key win; the other judges anew what it left.
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Final
 
@@ -29,8 +31,9 @@ from fhir_server.r4.errors import TooLarge
 from fhir_server.store.bodies import put_back
 from fhir_server.store.conditions import moved, touch
 from fhir_server.store.database import Collection, Database
+from fhir_server.store.declaring import declare
 from fhir_server.store.documents import Document
-from fhir_server.store.epoch import next_epoch
+from fhir_server.store.epoch import EPOCH_ID, epoch_of, next_epoch
 from fhir_server.store.faults import DRIVER_ERRORS, is_commit_unknown, is_passing, refusal
 from fhir_server.store.ledger import link_document
 from fhir_server.store.limits import StoreLimits
@@ -88,7 +91,8 @@ class Attempts:
             if not isinstance(ended, Exception):
                 raise ended
             away = isinstance(ended, ConnectionFailure)
-            passing = away or (isinstance(ended, PyMongoError) and is_passing(ended))
+            passing = away or isinstance(ended, _IndexedOtherwise)
+            passing = passing or (isinstance(ended, PyMongoError) and is_passing(ended))
             if _now() >= until or (len(units) == 1 and not passing):
                 return [refusal(ended) if isinstance(ended, DRIVER_ERRORS) else ended for _ in units]
             await self._pause(tries)
@@ -121,14 +125,19 @@ class Attempts:
                 await touch(self._database, units, session, limits=self._limits)
                 gone = await moved(self._database, units, session, limits=self._limits)
             keys = [str(write.key) for unit in units for write in unit.writes if again or not write.fresh]
+            indexed = {unit.indexed for unit in units if unit.indexed is not None}
+            if indexed and (keys or again):
+                keys.append(EPOCH_ID)
             currents = await self._currents(session, keys)
+            if indexed and keys:
+                gone = _indexed_otherwise(units, gone, epoch_of(currents.pop(EPOCH_ID, None)).indexed)
             plan = await result_in_slices(
                 self._planner.plan(units, currents, stamp.taken(), gone, alone=alone)
             )
             if plan.is_empty:
                 return plan.outcomes
             links = [link async for link in in_slices(chain.links(plan.records))]
-            await self._write(session, plan, links)
+            await self._write(session, plan, links, set() if keys else indexed)
             if (error := await self._commit(session, until, stamp)) is not None:
                 return [refusal(error) if isinstance(left, list) else left for left in plan.outcomes]
             chain.ends_with(links)
@@ -150,7 +159,10 @@ class Attempts:
         await put_back(self._database.bodies, found.values(), session)
         return found
 
-    async def _write(self, session: AsyncClientSession, plan: Plan, links: Sequence[Link]) -> None:
+    async def _write(
+        self, session: AsyncClientSession, plan: Plan, links: Sequence[Link], unasked: set[int]
+    ) -> None:
+        """`unasked` are the epochs by which it was indexed, when they have not been looked at."""
         database = self._database
         # What others may be writing too comes first, so that a conflict shows before much is done.
         await self._insert(database.resources, plan.inserted, session)
@@ -158,7 +170,16 @@ class Attempts:
         await self._insert(database.bodies, plan.bodies, session)
         await self._insert(database.history, plan.superseded, session)
         documents = itertools.starmap(link_document, zip(plan.records, links, strict=True))
-        await self._insert(database.ledger, documents, session)
+        # By now the transaction has begun: whoever moves the epoch after this look waits for its end.
+        looking = self._require_indexed(unasked) if unasked else None
+        if looking is not None and plan.inserted:
+            await _both(self._insert(database.ledger, documents, session), looking)
+        else:
+            await self._insert(database.ledger, documents, session)
+            if looking is not None:
+                await looking
+        if plan.search_parameters:
+            await declare(database, session, plan.search_parameters)
         if plan.consents_inserted or plan.consents_replaced:
             # The epoch comes last: everyone who changes a Consent touches it.
             epoch = await next_epoch(database, session)
@@ -166,6 +187,12 @@ class Attempts:
                 fields["ce"] = epoch
             await self._insert(database.resources, plan.consents_inserted, session)
             await self._replace(plan.consents_replaced, session)
+
+    async def _require_indexed(self, expected: set[int]) -> None:
+        """Raises Moved unless the database's epoch is the one expected."""
+        fields = await self._database.resources.find_one({"_id": EPOCH_ID}, {"i": 1})
+        if expected != {epoch_of(fields).indexed}:
+            raise _IndexedOtherwise
 
     async def _replace(self, documents: Sequence[Document], session: AsyncClientSession) -> None:
         for some in self._batches(documents):
@@ -215,6 +242,28 @@ class Attempts:
     async def _pause(self, tries: int) -> None:
         longest = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2**tries)
         await asyncio.sleep(longest * self._random.random())
+
+
+class _IndexedOtherwise(Moved):
+    """Some unit was: which, the next attempt finds out, since it reads the epoch in its transaction."""
+
+
+async def _both(one: Awaitable[None], other: Awaitable[None]) -> None:
+    """Raises what either raises, when both have ended."""
+    for ended in await asyncio.gather(one, other, return_exceptions=True):
+        if ended is not None:
+            raise ended
+
+
+def _indexed_otherwise(
+    units: Sequence[Unit], gone: Sequence[Moved | None], indexed: int
+) -> Sequence[Moved | None]:
+    """`gone`, and Moved for each unit that was indexed at another epoch."""
+    before = gone or [None] * len(units)
+    return [
+        Moved() if unit.indexed not in (None, indexed) else moved
+        for unit, moved in zip(units, before, strict=True)
+    ]
 
 
 def _now() -> float:

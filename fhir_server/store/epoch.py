@@ -1,14 +1,16 @@
 """
-The epoch: one number that moves with each change to a Consent, in the same transaction.
+The epoch: numbers that move with what all processes must agree on, in the same transaction.
 
-It lives beside the resources, so that it comes along in the same `$in` as a read and what a
-process keeps of consents is never judged older than the read. Each Consent that is written
-carries the epoch it was written in, so what changed after an epoch can be asked for exactly.
+They live in one document beside the resources, so that they come along in the same `$in` as a read
+and what a process keeps is never judged older than the read. Each Consent that is written carries
+the epoch it was written in, so what changed after an epoch can be asked for exactly. What has been
+declared of search parameters is read as a whole (declaring.py).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -20,6 +22,32 @@ from fhir_server.store.documents import version
 from fhir_server.store.faults import translated
 
 EPOCH_ID: Final = "~epoch"
+
+
+class Epoch(NamedTuple):
+    """
+    How often what has changed: Consents; search parameters, in what is answered and in what is indexed.
+
+    A search is answered by the parameters of `parameters`, an entry is made by those of `indexed`.
+    """
+
+    consents: int = 0
+    parameters: int = 0
+    indexed: int = 0
+
+
+def epoch_of(fields: Mapping[str, Any] | None) -> Epoch:
+    """What the document says; None is the beginning."""
+    if fields is None:
+        return Epoch()
+    return Epoch(fields.get("n", 0), fields.get("p", 0), fields.get("i", 0))
+
+
+async def move_parameters(database: Database, session: AsyncClientSession, *, indexed: bool) -> None:
+    """As `next_epoch`, for search parameters; `indexed` when entries are made otherwise from now on."""
+    await database.resources.update_one(
+        {"_id": EPOCH_ID}, {"$inc": {"p": 1, "i": int(indexed)}}, upsert=True, session=session
+    )
 
 
 async def next_epoch(database: Database, session: AsyncClientSession) -> int:

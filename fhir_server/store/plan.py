@@ -47,7 +47,8 @@ class Plan:
     """
     `replaced` are new versions of keys that are there, `superseded` what they take the place of.
 
-    Consents stand apart: they are written with the epoch.
+    Consents stand apart: they are written with the epoch. SearchParameters are among the others, and
+    in `search_parameters` as well: what they declare is written with them (declaring.py).
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Plan:
     replaced: list[Document] = field(default_factory=list)
     consents_inserted: list[Document] = field(default_factory=list)
     consents_replaced: list[Document] = field(default_factory=list)
+    search_parameters: list[Version] = field(default_factory=list)
     bodies: list[Document] = field(default_factory=list)
     superseded: list[Document] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Plan:
         self.replaced += other.replaced
         self.consents_inserted += other.consents_inserted
         self.consents_replaced += other.consents_replaced
+        self.search_parameters += other.search_parameters
         self.bodies += other.bodies
         self.superseded += other.superseded
         self.records += other.records
@@ -132,7 +135,7 @@ class Planner:
                 return None
             new = self._judged(write, current, now)
             if new is not None:
-                weight += self._weighed(new)
+                weight += weighed(new, self.limits)
                 if shared and weight > self.limits.group_unit_bytes_max:
                     return None
                 self._write(own, new, current)
@@ -156,7 +159,9 @@ class Planner:
             leave_aside(fields, current)
         else:
             own.bodies += set_aside(fields, self.limits)
-        self._require_storable(fields)
+        require_storable(fields, self.limits)
+        if new.key.type == SEARCH_PARAMETER:
+            own.search_parameters.append(new)
         is_consent = new.key.type == CONSENT
         if current is None:
             (own.consents_inserted if is_consent else own.inserted).append(fields)
@@ -184,39 +189,39 @@ class Planner:
         sequence = before.sequence if before is not None else self.sequences.next(milliseconds(updated))
         return Version(key, number, updated, body, change.entry, sequence, change.method)
 
-    def _weighed(self, new: Version) -> int:
-        """About the bytes of what is stored of it. Raises TooLarge when it has too many tokens."""
-        entry = new.entry
-        entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
-        words = len(entry.words)
-        limits, overflows = self.limits, new.key.type in OVERFLOWING_TYPES
-        entries_max = limits.overflow_tokens_max if overflows else limits.entry_tokens_max
-        if entries > entries_max:
-            raise TooLarge(
-                f"The resource has {entries} searchable values, the limit is {entries_max}", new.key.type
-            )
-        if words > limits.entry_words_max:
-            told = f"The resource has {words} words to be searched by, the limit is {limits.entry_words_max}"
-            raise TooLarge(told, new.key.type)
-        characters = sum(map(len, entry.tokens)) + sum(map(len, entry.words))
-        return len(new.body or b"") + characters + (entries + words) * _VALUE_BYTES
 
-    def _require_storable(self, fields: Document) -> None:
-        """Raises TooLarge when what stays in one document is too much for it."""
-        tokens, ranges = own_tokens(fields), fields.get("was", fields).get("rng", ())
-        entries = len(tokens) + len(ranges) + 2 * len(fields.get("pts", ()))
-        if entries > self.limits.entry_tokens_max:
-            told = f"The resource has {entries} searchable values in one document of the database"
-            raise TooLarge(f"{told}, the limit is {self.limits.entry_tokens_max}", fields["ty"])
-        # Most are far from the limit: a character has four bytes at most.
-        texts = [*tokens, *fields.get("was", fields).get("wrd", ())]
-        weight = sum(map(len, texts)) * 4 + entries * _VALUE_BYTES
-        if weight > self.limits.document_bytes_max:
-            weight = sum(len(text.encode()) for text in texts) + entries * _VALUE_BYTES
-        if weight > self.limits.document_bytes_max:
-            raise TooLarge(
-                f"The resource's index has more than {self.limits.document_bytes_max} bytes", fields["ty"]
-            )
+def weighed(new: Version, limits: StoreLimits) -> int:
+    """About the bytes of what is stored of it. Raises TooLarge when it has too many tokens."""
+    entry = new.entry
+    entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
+    words = len(entry.words)
+    overflows = new.key.type in OVERFLOWING_TYPES
+    entries_max = limits.overflow_tokens_max if overflows else limits.entry_tokens_max
+    if entries > entries_max:
+        raise TooLarge(
+            f"The resource has {entries} searchable values, the limit is {entries_max}", new.key.type
+        )
+    if words > limits.entry_words_max:
+        told = f"The resource has {words} words to be searched by, the limit is {limits.entry_words_max}"
+        raise TooLarge(told, new.key.type)
+    characters = sum(map(len, entry.tokens)) + sum(map(len, entry.words))
+    return len(new.body or b"") + characters + (entries + words) * _VALUE_BYTES
+
+
+def require_storable(fields: Document, limits: StoreLimits) -> None:
+    """Raises TooLarge when what stays in one document is too much for it."""
+    tokens, ranges = own_tokens(fields), fields.get("was", fields).get("rng", ())
+    entries = len(tokens) + len(ranges) + 2 * len(fields.get("pts", ()))
+    if entries > limits.entry_tokens_max:
+        told = f"The resource has {entries} searchable values in one document of the database"
+        raise TooLarge(f"{told}, the limit is {limits.entry_tokens_max}", fields["ty"])
+    # Most are far from the limit: a character has four bytes at most.
+    texts = [*tokens, *fields.get("was", fields).get("wrd", ())]
+    weight = sum(map(len, texts)) * 4 + entries * _VALUE_BYTES
+    if weight > limits.document_bytes_max:
+        weight = sum(len(text.encode()) for text in texts) + entries * _VALUE_BYTES
+    if weight > limits.document_bytes_max:
+        raise TooLarge(f"The resource's index has more than {limits.document_bytes_max} bytes", fields["ty"])
 
 
 def _id(fields: Document) -> str:
@@ -224,6 +229,7 @@ def _id(fields: Document) -> str:
 
 
 CONSENT: Final = "Consent"
+SEARCH_PARAMETER: Final = "SearchParameter"
 
 # What a token or range weighs in a document beside its characters, about.
 _VALUE_BYTES: Final = 30

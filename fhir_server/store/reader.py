@@ -19,16 +19,16 @@ from fhir_server.search.version import Version
 from fhir_server.store.bodies import is_aside, put_back, without_text
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, history_id, version
-from fhir_server.store.epoch import EPOCH_ID
+from fhir_server.store.epoch import EPOCH_ID, Epoch, epoch_of
 from fhir_server.store.faults import refusal, translated
 from fhir_server.store.grouping import Group
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import weight_of
 
-Fetched = tuple[Version | None, int]
+Fetched = tuple[Version | None, Epoch]
 """A version, None when there is none, and the epoch of the fetch."""
 
-_Found = tuple[Version | Document | None, int]
+_Found = tuple[Version | Document | None, Epoch]
 """The same; a document where the text is yet to be fetched."""
 
 
@@ -80,7 +80,7 @@ class Reader:
                 found.update({new.key: new for new in map(version, documents)})
         return found
 
-    async def epoch(self) -> int:
+    async def epoch(self) -> Epoch:
         """The epoch now."""
         _, epoch = await self._bare.submit(EPOCH_ID)
         return epoch
@@ -121,11 +121,11 @@ class Reader:
                 found = await cursor.to_list()
             except PyMongoError as error:
                 return [refusal(error) for _ in ids]
-            epoch = 0
+            epoch = Epoch()
             versions: dict[str, Version | Document] = {}
             for fields in found:
                 if fields["_id"] == EPOCH_ID:
-                    epoch = fields["n"]
+                    epoch = epoch_of(fields)
                 else:
                     versions[fields["_id"]] = fields if is_aside(fields) else version(fields)
             return [(versions.get(id), epoch) for id in ids]

@@ -12,18 +12,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import datetime
 from random import Random
-from typing import Final, Self
+from typing import Self
 
 from audit.chain import Link
 from audit.record import Record
 from fhir_server.r4.resource import Key
+from fhir_server.search.catalogue import Catalogue
 from fhir_server.search.predicate import Predicate
 from fhir_server.search.results import SortKey
 from fhir_server.search.version import Version
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
-from fhir_server.store.epoch import consents_changed_after
+from fhir_server.store.declaring import ask, catalogue
+from fhir_server.store.ending import ended
+from fhir_server.store.epoch import Epoch, consents_changed_after
 from fhir_server.store.explaining import Explained, Watch, explained
 from fhir_server.store.faults import costly, translated
 from fhir_server.store.history import History
@@ -33,6 +36,7 @@ from fhir_server.store.labels import tokens_of
 from fhir_server.store.ledger import Ledger, LinkPage
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import Page
+from fhir_server.store.passes import Passes
 from fhir_server.store.plan import Planner
 from fhir_server.store.positions import Position
 from fhir_server.store.reader import Fetched, Reader
@@ -45,11 +49,9 @@ from fhir_server.store.unit import Condition, Unit
 from fhir_server.store.watermark import Clock, Watermark
 from fhir_server.store.writer import Writer
 
-CANCELLED_SECONDS: Final = 0.1
-
 
 class Store:
-    """One process's view of the database. Made by `open`; `state` and `inbox` are its other faces."""
+    """One process's view of the database, made by `open`. Other faces: `state`, `inbox`, `passes`."""
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Store:
         ]
         self.state = State(database)
         self.inbox = Inbox(database, limits=limits)
+        self.passes = Passes(database, owner=owner, limits=limits)
 
     @classmethod
     async def open(
@@ -119,10 +122,7 @@ class Store:
         """Finishes what was accepted, and leaves the ledger's shards to others."""
         await asyncio.gather(self._writer.drained(), self._ledger.drained(), self._reader.drained())
         for lease in self._leases:
-            while not lease.done():
-                # The driver makes an error of its own of being cancelled, which they survive.
-                lease.cancel()
-                await asyncio.wait((lease,), timeout=CANCELLED_SECONDS)
+            await ended(lease)
         await asyncio.gather(self._shards.release(), self._watermark.release())
         await self._database.close()
 
@@ -143,8 +143,8 @@ class Store:
         with translated():
             return await self._database.resources.find_one({"ty": {"$exists": True}}, {"_id": 1}) is None
 
-    def epoch(self) -> Awaitable[int]:
-        """The number of changes to Consents so far."""
+    def epoch(self) -> Awaitable[Epoch]:
+        """How often what all processes agree on has changed so far."""
         return self._reader.epoch()
 
     def watermark(self) -> Awaitable[int]:
@@ -222,6 +222,14 @@ class Store:
     def consents_changed_after(self, epoch: int) -> Awaitable[list[Version]]:
         """The Consents changed since that epoch, as they are now."""
         return consents_changed_after(self._database, epoch)
+
+    def catalogue(self) -> Awaitable[Catalogue]:
+        """The search parameters that are declared beside R4's own, as they are now."""
+        return catalogue(self._database)
+
+    def ask_for_passes(self, types: Iterable[str]) -> Awaitable[None]:
+        """Each living resource of `types` is to be indexed anew (passes.py)."""
+        return ask(self._database, types)
 
     def commit(self, unit: Unit) -> Awaitable[list[Version]]:
         """All writes of the unit and its records, or nothing; the version each write left. Raises Moved."""

@@ -76,9 +76,11 @@ class Unit:
 
     `records` is given the version that each write left, in order, and the time of the attempt; it is
     taken one by one, with turns for others between. When one of `conditions` does not hold as it
-    commits, or a judge raises Moved, the caller is raised Moved and nothing is done.
+    commits, or a judge raises Moved, the caller is raised Moved and nothing is done; and so when
+    entries are made of other search parameters by then than at the epoch `indexed` (None: it has none).
     """
 
     writes: Sequence[Write]
     records: Callable[[Sequence[Version], datetime], Iterable[Record]]
     conditions: Sequence[Condition] = ()
+    indexed: int | None = None

@@ -86,8 +86,9 @@ def test_a_type_is_searched_in_the_compartments_that_it_can_be_in() -> None:
 
 def test_the_documents_list_each_route_once() -> None:
     listed = {
-        (method, path.replace("/Patient", "/{type}", 1))
-        for name in (SYSTEM, "Patient")
+        (method, path.replace(f"/{name}", "/{type}", 1))
+        # Some operations are there for one type only.
+        for name in (SYSTEM, "Patient", "SearchParameter")
         for method, path in operations(name)
     }
     assert listed == {(route.method, f"/{route.template}") for route in ROUTES} | {("GET", "/metadata")}

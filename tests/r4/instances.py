@@ -83,7 +83,13 @@ _FOR_INVARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "NutritionOrder": {"supplement": [{"productName": "text"}]},
     "OperationDefinition": {"name": "Text"},
     "Organization": {"name": "text"},
-    "SearchParameter": {"name": "Text"},
+    # An active one has to be one that can be searched by, and the only one with its code.
+    "SearchParameter": {
+        "name": "Text",
+        "status": "retired",
+        "type": "string",
+        "expression": "Account.name",
+    },
     "StructureDefinition": {"name": "Text", "kind": "logical", "differential": _LOGICAL},
     "StructureMap": {"name": "Text"},
     "TerminologyCapabilities": {"kind": "requirements", "description": "text"},

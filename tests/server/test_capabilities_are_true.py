@@ -80,7 +80,7 @@ def _operations(name: str, resource_type: str, one: str, body: bytes) -> Iterato
     levels, asked = OPERATIONS[name].levels, body
     if name != "validate":
         meta = {"name": "meta", "valueMeta": {"tag": [{"system": "http://a.example", "code": "x"}]}}
-        given = {"parameter": [meta]} if OPERATIONS[name].affects_state else {}
+        given = {"parameter": [meta]} if name in ("meta-add", "meta-delete") else {}
         asked = to_text({"resourceType": "Parameters", **given})
     if "type" in levels:
         yield Asked(f"${name}", "POST", f"/{resource_type}/${name}", asked, JSON)
@@ -165,7 +165,8 @@ async def test_each_interaction_of_the_system_is_answered(server: Server) -> Non
             for asked in each:
                 assert await answered(client, asked), asked
         for operation in rest["operation"]:
-            assert await answered(client, Asked("$", "GET", f"/${operation['name']}")), operation
+            method, *_ = OPERATIONS[operation["name"]].methods("system")
+            assert await answered(client, Asked("$", method, f"/${operation['name']}")), operation
         for name in OPERATIONS.keys() - {each["name"] for each in rest["operation"]}:
             assert not await answered(client, Asked("$", "GET", f"/${name}")), name
 

@@ -11,6 +11,7 @@ import pytest
 from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable, VersionConflict
 from fhir_server.r4.resource import Key
 from fhir_server.search.version import Version
+from fhir_server.store.epoch import Epoch
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
 from fhir_server.store.unit import Change, Judge
@@ -41,7 +42,7 @@ async def test_a_first_version_has_number_one_and_the_time_of_its_commit(store: 
     assert version.body == (
         b'{"text":"first","meta":{"versionId":"1","lastUpdated":"2026-11-21T08:00:00.000Z"}}'
     )
-    assert await store.current(ONE, tokens=True) == (version, 0)
+    assert await store.current(ONE, tokens=True) == (version, Epoch())
 
 
 async def test_versions_number_without_gaps_and_their_times_only_grow(store: Store, clock: Clock) -> None:
@@ -62,7 +63,7 @@ async def test_a_deletion_is_a_version_without_body_that_keeps_its_entry(store: 
     before = await stored(store, ONE, a_change(entry=entry))
     gone = await deleted(store, ONE)
     assert (gone.number, gone.body, gone.entry, gone.method) == (2, None, entry, "DELETE")
-    assert await store.current(ONE, tokens=True) == (gone, 0)
+    assert await store.current(ONE, tokens=True) == (gone, Epoch())
     assert await store.version(ONE, 1) == before
     again = await stored(store, ONE, a_change(entry=entry))
     assert (again.number, again.sequence) == (3, before.sequence)
@@ -81,8 +82,8 @@ async def test_one_refusal_refuses_its_whole_unit_and_nothing_of_it_remains(stor
 
     with pytest.raises(Unprocessable):
         await store.commit(a_unit(put(ONE, a_change(), fresh=True), put(TWO, refuse)))
-    assert await store.current(ONE, tokens=False) == (None, 0)
-    assert await store.current(TWO, tokens=False) == (None, 0)
+    assert await store.current(ONE, tokens=False) == (None, Epoch())
+    assert await store.current(TWO, tokens=False) == (None, Epoch())
     assert await links_of(store) == 0
 
 
