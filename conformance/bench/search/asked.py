@@ -86,6 +86,16 @@ ASKED: Final = (
         _OBSERVATIONS + "code-value-quantity=29463-7$gt110",
         worst="all with the code and the value, as keys",
     ),
+    Asked(
+        "_has, common code",
+        f"Patient?_count={PAGE}&_has:Observation:patient:code={_COMMON}",
+        worst="what is joined: `join_matches_max` on the smaller side, beyond is refused",
+    ),
+    Asked(
+        "chain from half of the patients",
+        _OBSERVATIONS + f"patient.gender=female&code={_MIDDLE}",
+        worst="what is joined, as above, then all with the code",
+    ),
     Asked("not a status that all have", _OBSERVATIONS + "status:not=final", worst="all of the type"),
     Asked("part of a name", f"Patient?_count={PAGE}&name:contains=xyzzy", worst="all of the type"),
 )  # fmt: skip

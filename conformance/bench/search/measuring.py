@@ -55,7 +55,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of one kind of search; `refused` is why, where it was."""
+    """What came of one kind of search: `matches` of its first query; `refused` is why, where it was."""
 
     asked: Asked
     matches: int | None
@@ -82,7 +82,6 @@ async def measured(address: Address, asked: Asked, people: People, requests: int
     queries = list(dict.fromkeys(itertools.islice(_queries(asked, people), requests)))
     try:
         examined = [await _examined(address, query) for query in queries[:EXPLAINED_MAX]]
-        matches = await _matches(address, queries[0])
         warm = iter([address.request("GET", query) for query in queries])
         await drive(address, warm, in_flight=1)
         wanted = [
@@ -91,7 +90,7 @@ async def measured(address: Address, asked: Asked, people: People, requests: int
         run = await drive(address, iter(wanted), in_flight=1)
     except UnexpectedAnswer as refusal:
         return Measured(asked, None, None, None, str(refusal)[:160])
-    return Measured(asked, matches, run, max(examined, key=_weight))
+    return Measured(asked, await _matches(address, queries[0]), run, max(examined, key=_weight))
 
 
 def _weight(examined: Examined) -> float:
@@ -116,10 +115,14 @@ async def _examined(address: Address, query: str) -> Examined:
     return Examined(figures["keysExamined"], figures["documentsExamined"], len(found.get("entry", ())))
 
 
-async def _matches(address: Address, query: str) -> int:
+async def _matches(address: Address, query: str) -> int | None:
+    """How many there are; None when they are too many to be counted in the time that a search has."""
     head, _, rest = query.partition("?")
     kept = [one for one in rest.split("&") if not one.startswith(("_count=", "_sort=", "_revinclude="))]
-    counted = await _answered(address, f"{head}?{'&'.join(kept)}&_summary=count")
+    try:
+        counted = await _answered(address, f"{head}?{'&'.join(kept)}&_summary=count")
+    except UnexpectedAnswer:
+        return None
     return int(counted["total"])
 
 

@@ -38,8 +38,9 @@ def _search(one: Measured) -> str:
     p95 = run.percentile(0.95)
     verdict = "met" if examined.is_within and p95 <= P95_MS_MAX else "**not met**"
     said = verdict if one.asked.worst is None else one.asked.worst
+    matches = "not counted" if one.matches is None else f"{one.matches:,}"
     return (
-        f"| {one.asked.what} | {one.matches:,} | {examined.returned} | {examined.keys:,} | "
+        f"| {one.asked.what} | {matches} | {examined.returned} | {examined.keys:,} | "
         f"{examined.documents:,} | {examined.limit:,} | {run.percentile(0.5):.1f} | {p95:.1f} | {said} |"
     )
 
