@@ -29,8 +29,8 @@ _SNAPSHOT: Final = {
     "snapshot": {"element": [{**_IN_A_SNAPSHOT, "base": {"path": "Base", "min": 0, "max": "*"}}]}
 }
 
-_AT_REST: Final[Mapping[str, Mapping[str, Any]]] = {"SearchParameter": {"status": "draft"}}
-"""What keeps a resource from acting: an active SearchParameter is searched by, and must say how."""
+_AT_REST: Final[Mapping[str, Mapping[str, Any]]] = {"SearchParameter": {"status": "retired"}}
+"""What keeps a resource from acting: a SearchParameter that is active or about to be must say how."""
 
 _BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "Appointment.start": {"end": "2044-01-01T00:00:00Z"},

@@ -63,7 +63,7 @@ def _codes(one: Selection) -> list[tuple[str, str]]:
     systems = definitions().value_sets.get(binding.value_set or "", {})
     codes = [(system, code) for system in sorted(systems) for code in sorted(systems[system])]
     if one.path == "SearchParameter.status":
-        codes = [(system, code) for system, code in codes if code != "active"]
+        codes = [(system, code) for system, code in codes if code not in ("active", "draft")]
     return codes or [(system, code) for system in systems for code in ("text/html", "text/plain")]
 
 
