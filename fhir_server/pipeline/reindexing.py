@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from fhir_server.pipeline.consents import Consents
+from fhir_server.pipeline.full_text import reindexed
 from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.pipeline.writing import PREPARED_AT_ONCE_BYTES_MAX
 from fhir_server.r4.errors import FhirError, TooLarge
@@ -84,6 +85,8 @@ class Reindexing:
 
     async def _make(self, one: Pass) -> None:
         one = await self.store.passes.begun(one)
+        # What another process began it may have given other words.
+        from_the_start = not one.position
         log.info("reindex_began", type=one.type, count=one.done, state=f"of {one.total}")
         last_told = time.monotonic()
         while True:
@@ -99,6 +102,8 @@ class Reindexing:
                 last_told = time.monotonic()
                 log.info("reindex_goes_on", type=one.type, count=one.done, state=f"of {one.total}")
             await self._rest(time.perf_counter() - started)
+        if from_the_start and not one.refused:
+            await reindexed(self.store, one.type, self.full_text)
         await self.store.passes.ended(one)
         log.info("reindex_ended", type=one.type, count=one.done, state=f"{one.changed} entries changed")
         if one.refused:

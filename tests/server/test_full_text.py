@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from fhir_server.pipeline.full_text import reindexed
 from fhir_server.r4.definitions import definitions
+from tests.server.declaring import ended
 from tests.server.hiding import a_consent
 from tests.server.running import Server, a_patient, issues_of, serving
 from tests.server.test_search import ids_of
@@ -237,6 +238,21 @@ async def test_what_was_reindexed_is_answered_until_less_is_written_again(
     assert await statuses("off") == [501] * 4
     assert await statuses("content") == [501] * 4
     assert await statuses("content", *definitions().resource_types) == [200] * 4
+
+
+async def test_reindexing_makes_up_for_what_was_stored_with_less(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    people = [a_patient(id=f"p{number}", name=[{"text": f"Person {number}"}]) for number in range(60)]
+    where = (mongodb_url, database_name, tmp_path)
+    async with serving(*where, full_text="off") as server, server.as_() as client:
+        await put(client, *people, a_condition("c", "Liver"))
+    async with serving(*where, full_text="content") as server, server.as_() as client:
+        assert (await client.get("/Patient?_content=person 59")).status_code == 501
+        assert (await client.post("/Patient/$reindex")).is_success
+        await ended(client)
+        assert ids_of(await client.get("/Patient?_content=person 59")) == ["p59"]
+        assert (await client.get("/Condition?_text=liver")).status_code == 501
 
 
 @pytest.mark.parametrize(
