@@ -18,7 +18,7 @@ NAMES = st.one_of(
         _count _sort _cursor _total _summary _include _id _lastUpdated _type _since _at _format _elements _has
         _list name birthdate identifier code subject patient date value-quantity entity agent url gender:not
         name:exact subject:identifier subject:Patient birthdate:missing url:below url:above subject.name
-        _pretty mode profile probability _text _content
+        _pretty mode profile probability _text _content code:in code:not-in code:below gender:above
         """.split()
     ),
     st.text(max_size=10),
