@@ -117,7 +117,6 @@ from tests.search.versions import query
         ("Observation", "_include:", "Observation:subject", Invalid),
         ("Observation", "_include:iterate", "Observation:code", Invalid),
         ("Observation", "_include", "", Invalid),
-        ("QuestionnaireResponse", "_include", "QuestionnaireResponse:questionnaire", Unsupported),
         ("Observation", "_revinclude", "Observation:subject", Invalid),
         ("Observation", "_revinclude", "Encounter:*:Patient", Invalid),
         ("Observation", "_revinclude", "Provenance:agent", Invalid),
