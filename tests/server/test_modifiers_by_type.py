@@ -127,7 +127,7 @@ ANSWERED: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("Patient?identifier", "of-type"): ("urn:t|MR|7", "p1"),
     ("Patient?gender", "not"): ("male", "p2 p3"),
     ("Patient?active", "not"): ("true", "p2 p3"),
-    ("Observation?code", "text"): ("puls", "o1"),
+    ("Observation?code", "text"): ("pul", "o1"),
     ("Observation?code", "not"): ("urn:c|c", "o2 o3"),
     ("Observation?subject", "identifier"): ("urn:x|9", "o2"),
     ("Observation?subject", "Patient"): ("p1", "o1"),
