@@ -57,7 +57,9 @@ class Raw:
             async for index in await self.served[name].list_indexes():
                 if index["name"] != "_id_":
                     options = {
-                        key: index[key] for key in ("sparse", "partialFilterExpression") if key in index
+                        key: index[key]
+                        for key in ("name", "sparse", "partialFilterExpression")
+                        if key in index
                     }
                     await self.copy[name].create_index(list(index["key"].items()), **options)
 
