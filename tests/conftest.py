@@ -68,7 +68,8 @@ def short_folder(nothing_left_behind: None) -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mongodb_url(short_folder: Path) -> AsyncIterator[str]:
     """The address of a mongod of this test session: a replica set of one member."""
-    options = MongodOptions(cache_gb=0.5)
+    # Each test leaves some fifty files behind, some twenty thousand of which may be open.
+    options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5)
     async with running(short_folder / "session", options, "pytest") as mongod:
         yield mongod.url
 

@@ -212,7 +212,7 @@ async def test_a_query_that_is_none_is_refused(server: Server, query: str) -> No
 
 
 UNSUPPORTED = """
-    _content=x _filter=x _query=x
+    _content=x _query=x
     _revinclude=AuditEvent:patient _contained=true
 """.split()
 

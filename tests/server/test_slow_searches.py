@@ -10,11 +10,20 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 from structlog.testing import capture_logs
 
+from fhir_server.pipeline import perform, slowness
 from tests.server.running import BASE, Server, a_patient, issues_of, serving
 
 Started = Callable[..., AbstractAsyncContextManager[Server]]
+
+
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loggers that were used before keep what they were configured with then: new ones are listened to."""
+    monkeypatch.setattr(slowness, "log", structlog.get_logger())
+    monkeypatch.setattr(perform, "log", structlog.get_logger())
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -60,6 +60,8 @@ class MongodOptions:
     ping_every_seconds: float = 5.0
     silent_seconds_max: float = 60.0
     """A mongod that has not answered for so long is killed and started again."""
+    idle_file_seconds_max: int = 600
+    """The file of a collection or index that nobody has used for so long is closed; dropped ones, too."""
     joiners_seconds_max: float = 10.0
     """How long a command that has joined may keep mongod from stopping."""
 
@@ -248,6 +250,11 @@ def _join(folder: DataFolder, holder: Holder, stack: contextlib.AsyncExitStack) 
         return present.url
 
 
+def _closing(idle_seconds: int) -> str:
+    """mongod ends at once when it may open no more files."""
+    return f"file_manager=(close_idle_time={idle_seconds},close_scan_interval={min(10, idle_seconds)})"
+
+
 def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
     return [
         str(mongod(options.executable)),
@@ -261,7 +268,7 @@ def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
         *("--wiredTigerCacheSizeGB", f"{options.cache_gb:g}"),
         # Room for what a large transaction has not committed yet: with the defaults (20 % and 10 % of the
         # cache) a Bundle of 12,000 entries is refused, with these one of 25,000 takes 21 s.
-        *("--wiredTigerEngineConfigString", EVICTION),
+        *("--wiredTigerEngineConfigString", f"{EVICTION},{_closing(options.idle_file_seconds_max)}"),
         # What it has freed goes back to the system: after a transaction of 60 MB it would keep 800 more.
         *("--setParameter", "tcmallocAggressiveMemoryDecommit=1"),
         # JavaScript on the server is not used, so nobody shall be able to.
