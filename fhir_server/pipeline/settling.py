@@ -205,7 +205,9 @@ class Settling:
         keys: AbstractSet[str] | None = None
         for forward, backward in scope.attempts:
             if forward:
-                keys = await self._references(visible, sources, question.names, forward)
+                # What is found is asked for by its id, which costs no sort of what has a token.
+                most = max(forward, backward)
+                keys = await self._references(visible, sources, question.names, most)
             if keys is None and scope.within is not None:
                 candidates = await self._services.store.keys(scope.within, types=scope.types, most=backward)
                 if candidates is not None:
