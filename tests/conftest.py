@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from hypothesis import settings
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
+from tests.folders import a_short_folder
 
 # In CI the examples of property tests are the same each time; elsewhere they are new ones, and a failure
 # prints how to repeat it. A busy machine is slow, not wrong: there is no deadline for an example.
@@ -57,21 +56,21 @@ def nothing_left_behind() -> Iterator[None]:
     assert left == [], "stop what a test starts"
 
 
-@pytest.fixture(scope="session")
-def short_folder(nothing_left_behind: None) -> Iterator[Path]:
-    """A folder with a short path: a Unix socket's path has room for about 100 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="fhir-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder of the test's own, with a path short enough for a Unix socket."""
+    with a_short_folder() as folder:
+        yield folder
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def mongodb_url(short_folder: Path) -> AsyncIterator[str]:
+async def mongodb_url(nothing_left_behind: None) -> AsyncIterator[str]:
     """The address of a mongod of this test session: a replica set of one member."""
     # Each test leaves some fifty files behind, some twenty thousand of which may be open.
     options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5)
-    async with running(short_folder / "session", options, "pytest") as mongod:
-        yield mongod.url
+    with a_short_folder() as folder:
+        async with running(folder / "session", options, "pytest") as mongod:
+            yield mongod.url
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

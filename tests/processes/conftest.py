@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -9,7 +8,7 @@ import pytest
 @pytest.fixture
 def folder(short_folder: Path) -> Path:
     """A data folder of one's own that does not exist yet, with a path short enough for a socket."""
-    return short_folder / uuid4().hex[:8]
+    return short_folder / "data"
 
 
 @pytest.fixture

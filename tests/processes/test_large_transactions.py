@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -26,6 +25,7 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import joined
+from tests.folders import a_short_folder
 from tests.processes.large import SYSTEM, Sent, large_bundle, reading, remembering, resident, send
 from tests.processes.served import children, command_of
 from tests.simulation.evidence import gathered
@@ -96,16 +96,15 @@ COUNTED: Final = {"_total": "accurate", "_count": "1"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def large(short_folder: Path) -> AsyncIterator[Large]:
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    serving = Serving(folder)
-    try:
-        await serving.start()
-        yield Large(serving, await serving.token(), count())
-        await serving.stop()
-    finally:
-        await serving.end()
+async def large() -> AsyncIterator[Large]:
+    with a_short_folder() as folder:
+        serving = Serving(folder)
+        try:
+            await serving.start()
+            yield Large(serving, await serving.token(), count())
+            await serving.stop()
+        finally:
+            await serving.end()
 
 
 async def test_a_large_transaction_is_whole_and_keeps_nobody_waiting(large: Large, entries: int) -> None:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,23 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import joined
+from tests.folders import a_short_folder
 from tests.processes.served import Served, command_of, first_children, gone, is_alive, refused, served, spawn
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes through /proc")
 
 
+@pytest.fixture(scope="module")
+def pairs_folder() -> Iterator[Path]:
+    with a_short_folder() as folder:
+        yield folder
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def pair(short_folder: Path) -> AsyncIterator[Served]:
+async def pair(pairs_folder: Path) -> AsyncIterator[Served]:
     """A server with two workers, for tests that leave it as it is."""
-    folder = str(short_folder / "pair")
     settings = {"slow_seconds": 0.05}
-    async with served(data_dir=folder, workers=2, mllp_port=0, settings=settings) as server:
+    async with served(data_dir=str(pairs_folder), workers=2, mllp_port=0, settings=settings) as server:
         yield server
 
 
@@ -55,10 +61,10 @@ async def test_one_worker_alone_listens_for_hl7_v2(pair: Served) -> None:
 
 
 async def test_a_second_serve_on_the_folder_is_refused_with_the_first_ones_pid(
-    pair: Served, short_folder: Path
+    pair: Served, pairs_folder: Path
 ) -> None:
     # On the same port too: what the operator needs to know is that the server runs already.
-    said = await refused(data_dir=str(short_folder / "pair"), port=pair.port)
+    said = await refused(data_dir=str(pairs_folder), port=pair.port)
     assert f"is in use by `fhir-server serve` (pid {pair.process.pid})" in said
     assert (await pair.who())["pid"] in pair.workers
 

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from tests.folders import a_short_folder
 from tests.simulation.raced import Raced
 from tests.simulation.server import Serving
 
@@ -29,16 +28,15 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def raced(short_folder: Path) -> AsyncIterator[Raced]:
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    serving = Serving(folder)
-    try:
-        await serving.start()
-        yield Raced(serving, await serving.token())
-        await serving.stop()
-    finally:
-        await serving.end()
+async def raced() -> AsyncIterator[Raced]:
+    with a_short_folder() as folder:
+        serving = Serving(folder)
+        try:
+            await serving.start()
+            yield Raced(serving, await serving.token())
+            await serving.stop()
+        finally:
+            await serving.end()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -46,9 +45,7 @@ SHOWN_MAX: Final = 12
 
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_any_kill(short_folder: Path, seed: int, rounds: int) -> None:
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    serving = Serving(folder)
+    serving = Serving(short_folder)
     try:
         await _run(serving, seed, rounds)
     finally:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Final
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -139,9 +138,7 @@ def _transaction(resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("killed", [False, True], ids=["nobody killed", "a worker killed"])
 async def test_a_poller_misses_no_write(short_folder: Path, races: int, *, killed: bool) -> None:
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    serving = Serving(folder)
+    serving = Serving(short_folder)
     try:
         await serving.start()
         token = await serving.token()

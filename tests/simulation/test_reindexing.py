@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -31,9 +30,7 @@ MARRIAGE: Final = a_parameter("marriage", "token", "Patient.maritalStatus")
 async def serving(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serving]:
     """Slow enough at it that a kill falls into the middle."""
     monkeypatch.setenv("FHIR_SERVER_REINDEX_SHARE", "0.1")
-    folder = short_folder / uuid4().hex[:6]
-    folder.mkdir()
-    one = Serving(folder)
+    one = Serving(short_folder)
     try:
         await one.start()
         yield one
