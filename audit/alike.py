@@ -14,10 +14,10 @@ from typing import Final
 
 from audit.projection import Server, of_each_event
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import (
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     Everything,
@@ -30,7 +30,7 @@ from fhir_server.search.predicate import (
     any_of,
     none_of,
 )
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 
 def settled(predicate: Predicate, server: Server) -> Predicate:

@@ -41,7 +41,7 @@ from audit.patterns import (
     targets_shown,
 )
 from audit.record import Outcome, Record
-from fhir_server.search.entry import Entry, Range, escape
+from fhir_server.search.predicates.entry import Entry, Range, escape
 from fhir_server.search.values.folding import folded
 
 INDEXED: Final = frozenset({"patient", "agent", "entity"})

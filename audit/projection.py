@@ -45,7 +45,7 @@ from audit.patterns import (
     targets_shown,
 )
 from audit.record import Record, Target
-from fhir_server.search.version import instant
+from fhir_server.search.predicates.version import instant
 
 Json = dict[str, Any]
 

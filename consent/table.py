@@ -20,7 +20,7 @@ from consent.period import microseconds
 from consent.rule import Rule, rule_of
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Resource
-from fhir_server.search.predicate import Everything, OfPatients, OnlyOfPatients, Predicate, none_of
+from fhir_server.search.predicates.predicate import Everything, OfPatients, OnlyOfPatients, Predicate, none_of
 
 RESTRICTION_PATIENTS_MAX: Final = 10_000
 """Patients that one restriction may name; more would make each query too heavy."""

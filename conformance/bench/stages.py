@@ -32,8 +32,8 @@ from fhir_server.pipeline.writing import admit_write
 from fhir_server.r4.interaction import Create, Read
 from fhir_server.r4.resource import Key, from_text, to_text
 from fhir_server.r4.validation import validate
-from fhir_server.search.extraction import extract
-from fhir_server.search.version import Version
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.version import Version
 from fhir_server.settings import Settings
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.tokens import Grant

@@ -34,7 +34,7 @@ from fhir_server.r4.interaction import Content
 from fhir_server.r4.media import MEDIA_CHARACTERS_MAX, Format, given
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.xml import from_xml
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 CONTENT_TYPE_CHARACTERS_MAX: Final = 255
 

@@ -28,7 +28,7 @@ from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.interaction import Capabilities
 from fhir_server.r4.resource import Resource, to_text
-from fhir_server.search.catalogue import Catalogue, in_force_from
+from fhir_server.search.declared.catalogue import Catalogue, in_force_from
 
 FORMS_MAX: Final = 32
 """Of up to a megabyte each, most of them far smaller."""

@@ -33,7 +33,7 @@ from fhir_server.r4.errors import (
 )
 from fhir_server.r4.resource import to_text
 from fhir_server.r4.shaping import Shape, shaped
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]

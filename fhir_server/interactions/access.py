@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from fhir_server.policy.context import Right
 from fhir_server.r4.errors import Forbidden, NotFound
 from fhir_server.r4.resource import Key
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Everything, OfPatients, OnlyOfPatients
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Everything, OfPatients, OnlyOfPatients
+from fhir_server.search.predicates.version import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import Issue
 from fhir_server.r4.resource import Resource
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 
 @dataclass(frozen=True, slots=True)

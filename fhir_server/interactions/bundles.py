@@ -24,7 +24,7 @@ from fhir_server.interactions.answers import (
 from fhir_server.r4.errors import FhirError, Issue
 from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key, Resource, to_text
-from fhir_server.search.version import Version, instant
+from fhir_server.search.predicates.version import Version, instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.interaction import Capabilities, CapabilityMode, Parameters
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import shape_of_one, shaped
-from fhir_server.search.catalogue import Catalogue, in_force
-from fhir_server.search.criteria import why_not
-from fhir_server.search.includes import followed_to, includable
-from fhir_server.search.parameters import Parameter, parameters_of
-from fhir_server.search.text import Indexed
-from fhir_server.search.version import instant
+from fhir_server.search.asking.criteria import why_not
+from fhir_server.search.asking.includes import followed_to, includable
+from fhir_server.search.declared.catalogue import Catalogue, in_force
+from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.predicates.version import instant
+from fhir_server.search.values.indexed_words import Indexed
 
 SOFTWARE: Final = "FHIR interoperability server"
 SOFTWARE_VERSION: Final = version("fhir-server")

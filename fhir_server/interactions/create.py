@@ -10,7 +10,7 @@ from datetime import datetime
 
 from fhir_server.interactions.access import Access
 from fhir_server.interactions.prepare import Prepared
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.unit import Change, Write
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from fhir_server.interactions.access import Access, not_known
 from fhir_server.interactions.update import require_match
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.unit import Change, Write
 
 

@@ -23,13 +23,13 @@ from fhir_server.r4.errors import Invalid, Issue, TooLarge, Unprocessable
 from fhir_server.r4.interaction import Content, InBundle
 from fhir_server.r4.resource import Key, Resource, from_text, to_text
 from fhir_server.r4.validation import validate
-from fhir_server.search.catalogue import in_force
-from fhir_server.search.declaring import TYPE as SEARCH_PARAMETER
-from fhir_server.search.declaring import require_declarable
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.version import Version, instant
-from fhir_server.search.words import FullText
+from fhir_server.search.declared.catalogue import in_force
+from fhir_server.search.declared.declaring import TYPE as SEARCH_PARAMETER
+from fhir_server.search.declared.declaring import require_declarable
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version, instant
+from fhir_server.search.values.words import FullText
 
 Parts = tuple[bytes, bytes, bytes]
 
@@ -43,7 +43,7 @@ class Prepared(msgspec.Struct, frozen=True, array_like=True):
 
     It belongs where what it `follows` belongs: the targets of a Provenance, a Binary's context.
     `warnings` are the rules that it breaks and that refuse nothing. `indexed` says by which search
-    parameters its entry was made: the epoch of the catalogue (fhir_server/search/catalogue.py).
+    parameters its entry was made: the epoch of the catalogue (fhir_server/search/declared/catalogue.py).
     """
 
     key: Key

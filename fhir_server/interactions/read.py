@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from fhir_server.interactions.answers import Found, NotModified
 from fhir_server.r4.interaction import Read
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 
 def read(interaction: Read, version: Version) -> Found | NotModified:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from fhir_server.search.words import FullText
+from fhir_server.search.values.words import FullText
 
 TypeInteraction = Literal[
     "read",

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fhir_server.interactions.answers import Answer, Found
 from fhir_server.r4.shaping import Shape, shaped
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 
 def shaped_version(version: Version, shape: Shape) -> Version:

@@ -28,7 +28,7 @@ from fhir_server.r4.media import Format
 from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.xml import from_xml
 from fhir_server.r4.zones import zone_of
-from fhir_server.search.words import FullText
+from fhir_server.search.values.words import FullText
 
 Kind = Literal["batch", "transaction"]
 

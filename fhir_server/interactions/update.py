@@ -17,7 +17,7 @@ from fhir_server.interactions.prepare import Prepared
 from fhir_server.r4.errors import VersionConflict
 from fhir_server.r4.interaction import Update
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version, instant
+from fhir_server.search.predicates.version import Version, instant
 from fhir_server.store.unit import Change, Write
 
 

@@ -14,7 +14,7 @@ from fhir_server.operations.parameters import asked, returned
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.interaction import Parameters as Query
 from fhir_server.r4.resource import Resource
-from fhir_server.search.escaping import split, unescaped
+from fhir_server.search.values.escaping import split, unescaped
 
 LISTS: Final = ("profile", "security", "tag")
 """What the operations on Meta are about; the rest of it is the server's, or says where content is from."""

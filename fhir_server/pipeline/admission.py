@@ -15,7 +15,7 @@ from fhir_server.pipeline.services import Services
 from fhir_server.policy.context import Context, Right, right
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Forbidden
-from fhir_server.search.predicate import Predicate, all_of, any_of, of_types
+from fhir_server.search.predicates.predicate import Predicate, all_of, any_of, of_types
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission, contexts
 

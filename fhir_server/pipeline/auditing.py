@@ -21,9 +21,9 @@ from audit.projection import Place, Server, event, place_of
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.pages import Page, page_of
 from fhir_server.store.positions import Position
 from fhir_server.store.shards import link_id

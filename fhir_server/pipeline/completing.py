@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from fhir_server.pipeline.including import Including, Overfull
 from fhir_server.r4.errors import Issue, TooCostly
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position
 

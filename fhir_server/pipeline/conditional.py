@@ -52,9 +52,9 @@ from fhir_server.r4.interaction import (
     criteria_of,
 )
 from fhir_server.r4.resource import Key
-from fhir_server.search.catalogue import in_force
-from fhir_server.search.conditional import anchors_in
-from fhir_server.search.version import Version
+from fhir_server.search.asking.conditional import anchors_in
+from fhir_server.search.declared.catalogue import in_force
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Moved, Unit
 

@@ -30,8 +30,8 @@ from fhir_server.r4.interaction import (
 )
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key, Resource
-from fhir_server.search.conditional import anchor_of, predicate_of
-from fhir_server.search.predicate import Predicate, all_of
+from fhir_server.search.asking.conditional import anchor_of, predicate_of
+from fhir_server.search.predicates.predicate import Predicate, all_of
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Condition
 

@@ -18,7 +18,7 @@ from consent.decision import Decision, Requester
 from consent.table import ConsentTable
 from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.r4.resource import from_text
-from fhir_server.search.predicate import Predicate
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.smart.caller import Caller
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store

@@ -17,8 +17,9 @@ from typing import Final
 
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.text import Indexed, asks_for_words
-from fhir_server.search.words import LEVELS, FullText
+from fhir_server.search.asking.text import asks_for_words
+from fhir_server.search.values.indexed_words import Indexed
+from fhir_server.search.values.words import LEVELS, FullText
 from fhir_server.store.documents import Document
 from fhir_server.store.store import Store
 

@@ -21,11 +21,11 @@ from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.canonicals import named
-from fhir_server.search.includes import Include, included, referring
-from fhir_server.search.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.canonicals import named
+from fhir_server.search.asking.includes import Include, included, referring
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.positions import Position
 
 BYTES_MAX: Final = 32_000_000

@@ -53,9 +53,9 @@ from fhir_server.pipeline.writing import (
 from fhir_server.r4.errors import FhirError, Forbidden, Issue, MethodNotAllowed, NotFound
 from fhir_server.r4.interaction import Content, Create, Delete, Operation, Update
 from fhir_server.r4.resource import Key, Resource, from_text
-from fhir_server.search.catalogue import NOT_INDEXED
-from fhir_server.search.predicate import Predicate, all_of
-from fhir_server.search.version import Version
+from fhir_server.search.declared.catalogue import NOT_INDEXED
+from fhir_server.search.predicates.predicate import Predicate, all_of
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission, contexts
 

@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 from fhir_server.operations.reindex import done_of
 from fhir_server.r4.errors import FhirError, Invalid, Unavailable
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.catalogue import Catalogue, Declared, in_force
+from fhir_server.search.declared.catalogue import Catalogue, Declared, in_force
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store
 from fhir_server.store.unit import Moved

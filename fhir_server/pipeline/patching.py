@@ -45,7 +45,7 @@ from fhir_server.r4.patch import (
     xml_patch,
 )
 from fhir_server.r4.resource import Key, Resource, from_text
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Change, Moved, Write
 

@@ -47,7 +47,7 @@ from fhir_server.r4.interaction import (
     Update,
     Vread,
 )
-from fhir_server.search.catalogue import in_force_from, no_longer
+from fhir_server.search.declared.catalogue import in_force_from, no_longer
 from fhir_server.smart.caller import Caller, Contact
 
 log = structlog.get_logger()

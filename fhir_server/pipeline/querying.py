@@ -36,11 +36,11 @@ from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
 from fhir_server.r4.shaping import Shape
-from fhir_server.search.catalogue import in_force
-from fhir_server.search.feeds import is_feed
-from fhir_server.search.predicate import Everything, Predicate, Updated, all_of, of_types
-from fhir_server.search.query import HistoryQuery, Query, parse, parse_history
-from fhir_server.search.version import Version
+from fhir_server.search.asking.query import HistoryQuery, Query, parse, parse_history
+from fhir_server.search.declared.catalogue import in_force
+from fhir_server.search.predicates.feeds import is_feed
+from fhir_server.search.predicates.predicate import Everything, Predicate, Updated, all_of, of_types
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.documents import moment

@@ -14,7 +14,7 @@ from fhir_server.policy.redaction import redacted
 from fhir_server.r4.errors import Gone
 from fhir_server.r4.interaction import Read, Vread
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 
 VERSION_DIGITS_MAX = 9

@@ -25,10 +25,10 @@ from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.pipeline.writing import PREPARED_AT_ONCE_BYTES_MAX
 from fhir_server.r4.errors import FhirError, TooLarge
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.catalogue import in_force_from
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.words import FullText
+from fhir_server.search.declared.catalogue import in_force_from
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.values.words import FullText
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.passes import Found, LeaseLost, Pass, Rewritten, rewritten
 from fhir_server.store.slices import in_slices

@@ -9,7 +9,7 @@ from fhir_server.interactions.access import Access
 from fhir_server.pipeline.admission import access_to
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import redacted
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 
 

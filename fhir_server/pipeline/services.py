@@ -12,7 +12,7 @@ from fhir_server.pipeline.consents import Consents
 from fhir_server.pipeline.parameters import SearchParameters
 from fhir_server.preparing.preparing import Preparing
 from fhir_server.r4.zones import zone_of
-from fhir_server.search.limits import SearchLimits
+from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.tokens import Tokens

@@ -28,8 +28,9 @@ from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import Forbidden, TooCostly
 from fhir_server.r4.fhirpath.references import target_of
-from fhir_server.search.chains import LOGGED
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.chains import LOGGED
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     Elsewhere,
@@ -48,7 +49,6 @@ from fhir_server.search.predicate import (
     of_types,
     rewritten,
 )
-from fhir_server.search.results import SortKey
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import contexts
 from fhir_server.store.explaining import stage

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from fhir_server.pipeline.settling import Settling
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.pages import Page, page_of
 from fhir_server.store.positions import Position
 

@@ -12,7 +12,7 @@ import structlog
 
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
-from fhir_server.search.results import SortKey
+from fhir_server.search.asking.results import SortKey
 
 log = structlog.get_logger()
 

@@ -23,11 +23,11 @@ from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Forbidden, Invalid, TooCostly, Unsupported
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Resource, from_text
-from fhir_server.search.entry import escape
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.store.positions import Position
 from terminology.canonical import chosen, url_and_version

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_server.r4.errors import Forbidden, Invalid, TooCostly, Unsupported
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.predicate import (
     And,
     Coded,
     Elsewhere,

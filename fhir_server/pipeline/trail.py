@@ -31,7 +31,8 @@ from fhir_server.r4.interaction import (
     criteria_of,
 )
 from fhir_server.r4.resource import Key
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.query import Query
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     Elsewhere,
@@ -42,8 +43,7 @@ from fhir_server.search.predicate import (
     Refers,
     WithId,
 )
-from fhir_server.search.query import Query
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller, Contact
 
 TARGETS_MAX: Final = 20

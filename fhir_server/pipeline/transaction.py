@@ -38,8 +38,8 @@ from fhir_server.r4.interaction import (
     Update,
 )
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.conditional import anchors_in
-from fhir_server.search.version import Version
+from fhir_server.search.asking.conditional import anchors_in
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.slices import in_slices
 from fhir_server.store.unit import Condition, Moved, Unit
 

@@ -30,8 +30,8 @@ from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import FhirError, Forbidden, Issue, MethodNotAllowed
 from fhir_server.r4.interaction import Content, Create, Delete, InBundle, Update
 from fhir_server.r4.resource import Key, Resource
-from fhir_server.search.entry import Entry
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission
 from fhir_server.store.unit import Change, Condition, Moved, Unit, Write

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fhir_server.r4.compartments import CONTAINERS, DEFINITIONAL_TYPES, compartment_parameters
-from fhir_server.search.entry import escape
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     Everything,
     Nothing,

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import tagged
-from fhir_server.search.entry import Entry
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
@@ -34,7 +34,7 @@ from fhir_server.search.predicate import (
     any_of,
     none_of,
 )
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 
 def redacted(version: Version, right: Right) -> Version:

@@ -17,7 +17,7 @@ import msgspec
 from fhir_server.interactions.entries import Asked
 from fhir_server.interactions.submission import Item, Kind, Order, Refused, Rules
 from fhir_server.r4.media import Format
-from fhir_server.search.catalogue import Declared
+from fhir_server.search.declared.catalogue import Declared
 
 HEAD_BYTES: Final = 4
 PIECE_BYTES: Final = 128 << 10

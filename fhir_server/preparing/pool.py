@@ -42,7 +42,7 @@ from fhir_server.preparing.messages import (
 )
 from fhir_server.r4.errors import TooLarge, Unavailable
 from fhir_server.r4.media import Format
-from fhir_server.search.catalogue import in_force
+from fhir_server.search.declared.catalogue import in_force
 
 log = structlog.get_logger(__name__)
 

@@ -45,7 +45,7 @@ from fhir_server.preparing.messages import (
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.media import Format
-from fhir_server.search.catalogue import Catalogue, Fixed, in_force_from
+from fhir_server.search.declared.catalogue import Catalogue, Fixed, in_force_from
 from fhir_server.store.embedded.tether import die_with_parent
 
 log = structlog.get_logger(__name__)

@@ -20,9 +20,9 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, version
 from fhir_server.store.filters import to_filter

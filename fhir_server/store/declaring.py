@@ -23,9 +23,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import Unprocessable
 from fhir_server.r4.resource import from_text
-from fhir_server.search.catalogue import Catalogue, Declared
-from fhir_server.search.declaring import TYPE, clashing, declared_in
-from fhir_server.search.version import Version
+from fhir_server.search.declared.catalogue import Catalogue, Declared
+from fhir_server.search.declared.declaring import TYPE, clashing, declared_in
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document
 from fhir_server.store.epoch import EPOCH_ID, epoch_of, move_parameters

@@ -7,9 +7,9 @@ A version as a document of the collections `resources` (current) and `history` (
   its `size` instead (bodies.py)
 * `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
 * `geo` where a Location is, as GeoJSON has it: longitude first
-* `wrd` words (fhir_server/search/words.py), absent without any
+* `wrd` words (fhir_server/search/values/words.py), absent without any
 * `dx` where the clinical date is no moment: it lasts longer than a day, has no beginning or no end, or
-  there are several (search/window.py)
+  there are several (search/asking/window.py)
 * `pt` the patient when there is exactly one. MongoDB cannot index two arrays in one index, so
   when there are several they stand in `pts`, and as tokens `@<patient>` at the end of `tok`
 * `more` when there are too many tokens, words or patients for one document: about the bytes of those that
@@ -30,9 +30,9 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import DELETED, Bound, Entry, Point, Range
-from fhir_server.search.version import Version
-from fhir_server.search.window import clinical_date_of, is_short
+from fhir_server.search.asking.window import clinical_date_of, is_short
+from fhir_server.search.predicates.entry import DELETED, Bound, Entry, Point, Range
+from fhir_server.search.predicates.version import Version
 
 Document = dict[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Database
 from fhir_server.store.documents import version

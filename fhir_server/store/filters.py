@@ -1,5 +1,5 @@
 """
-A predicate as a MongoDB filter; `search/matching.py` says the same in plain Python.
+A predicate as a MongoDB filter; `search/predicates/matching.py` says the same in plain Python.
 
 Whatever a request sends arrives here as a value and leaves as a value: field names and operators
 are literals of this file, nothing is ever a regular expression. A value that MongoDB cannot
@@ -18,9 +18,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.r4.compartments import single_patient_types
-from fhir_server.search.entry import Bound, aligned
-from fhir_server.search.great_circle import radians_of
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Bound, aligned
+from fhir_server.search.predicates.great_circle import radians_of
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,

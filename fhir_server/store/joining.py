@@ -13,7 +13,7 @@ from typing import Final
 
 from pymongo.asynchronous.cursor import AsyncCursor
 
-from fhir_server.search.predicate import Predicate
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, own_tokens

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Final
 
 from fhir_server.r4.errors import TooCostly
-from fhir_server.search.predicate import Predicate
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document
 from fhir_server.store.faults import costly

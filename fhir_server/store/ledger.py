@@ -20,7 +20,7 @@ from audit.index import tokens_of
 from audit.projection import event_count
 from audit.record import Record, portions
 from fhir_server.r4.errors import FhirError, Unavailable
-from fhir_server.search.predicate import Predicate
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, milliseconds
 from fhir_server.store.faults import costly, inserted_before, is_duplicate, refusal, translated

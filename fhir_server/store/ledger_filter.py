@@ -12,8 +12,8 @@ from typing import Final
 
 from audit.index import ENTITY, INDEXED, PATIENT, found_by
 from audit.projection import place_of
-from fhir_server.search.entry import Bound, escape
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Bound, escape
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,

@@ -15,7 +15,7 @@ from typing import Final
 
 from fhir_server.r4.compartments import patient_parameters, single_patient_types
 from fhir_server.r4.definitions import definitions
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.search.results import SortKey
+from fhir_server.search.asking.results import SortKey
 from fhir_server.store.documents import Document
 from fhir_server.store.positions import Position, behind, keyset
 

@@ -6,8 +6,8 @@ some are put into documents of their own in `bodies`, beside the version that ha
 `Type/id/0000000007/p0001` holds patients as tokens `@<patient>`, `.../t0001` other tokens. They
 are written with the version and never change.
 
-Words (fhir_server/search/words.py) are put aside in the same way, of whatever type and all of them at once,
-as `.../w0001`; the marker stands in their place.
+Words (fhir_server/search/values/words.py) are put aside in the same way, of whatever type and all of
+them at once, as `.../w0001`; the marker stands in their place.
 
 The version keeps one token more, its *marker* `+Type/id/0000000007`, which stands for all of them.
 A question is asked of one document: before it is, each token in it is looked up among those that
@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from fhir_server.search.escaping import split
+from fhir_server.search.values.escaping import split
 from fhir_server.store.documents import PATIENT_PREFIX, Document, own_tokens
 from fhir_server.store.limits import StoreLimits
 
@@ -121,7 +121,7 @@ def _name_of(token: str) -> str:
 
 
 def _compared(tokens: list[str]) -> Iterator[str]:
-    """Of one name and each form of value the tokens that `fhir_server.search.ordering` may sort by."""
+    """Of one name and each form of value the tokens that `fhir_server.search.asking.ordering` may sort by."""
     by_form: dict[tuple[int, bool], list[tuple[str, str]]] = {}
     for token in tokens:
         value = split(token.split("|", 2)[2], "|")

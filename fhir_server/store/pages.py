@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from pymongo.asynchronous.cursor import AsyncCursor
 
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.documents import Document
 from fhir_server.store.positions import Position
 

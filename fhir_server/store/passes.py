@@ -32,8 +32,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from fhir_server.r4.errors import FhirError
-from fhir_server.search.entry import Entry
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Database
 from fhir_server.store.declaring import KIND, PASSES, Standing, standings

@@ -17,7 +17,7 @@ from typing import Final
 from audit.record import Record, portions
 from fhir_server.r4.errors import FhirError, TooLarge, Unavailable
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version, instant
+from fhir_server.search.predicates.version import Version, instant
 from fhir_server.store.bodies import set_aside
 from fhir_server.store.documents import (
     MILLISECOND,

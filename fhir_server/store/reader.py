@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.r4.errors import FhirError, TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.bodies import is_aside, put_back, without_text
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, history_id, version

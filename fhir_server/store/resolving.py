@@ -21,7 +21,7 @@ from typing import Any, Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import TooCostly
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,

@@ -16,8 +16,8 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING
 
 from fhir_server.r4.compartments import single_patient_types
-from fhir_server.search.predicate import And, OfPatients, Predicate, WithId
-from fhir_server.search.window import Window
+from fhir_server.search.asking.window import Window
+from fhir_server.search.predicates.predicate import And, OfPatients, Predicate, WithId
 from fhir_server.store.documents import Document
 
 DATED: Final[Document] = {"d": {"$exists": True}}

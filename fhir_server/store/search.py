@@ -23,10 +23,10 @@ from typing import Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import TooCostly
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
-from fhir_server.search.window import Window, window_of
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.asking.window import Window, window_of
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Collection, Database
 from fhir_server.store.documents import WITHOUT_TOKENS, Document, key_of, milliseconds, version

@@ -1,5 +1,5 @@
 """
-Sorting in memory, for orders that no index keeps: the same as `fhir_server.search.ordering`.
+Sorting in memory, for orders that no index keeps: the same as `fhir_server.search.asking.ordering`.
 
 Only what is compared is held, so that many matches are few bytes; what has no value comes last,
 whichever way, and ties are broken by the creation sequence.
@@ -14,9 +14,9 @@ from typing import Any, Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import TooCostly
-from fhir_server.search.ordering import Value, sort_value
-from fhir_server.search.results import End, SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.ordering import Value, sort_value
+from fhir_server.search.asking.results import End, SortKey
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import version
 from fhir_server.store.filters import to_filter

@@ -17,10 +17,10 @@ from typing import Self
 from audit.chain import Link
 from audit.record import Record
 from fhir_server.r4.resource import Key
-from fhir_server.search.catalogue import Catalogue
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.declared.catalogue import Catalogue
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from audit.record import Record
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 
 from fhir_server.r4.errors import Invalid
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.conditions import lock_id
 from fhir_server.store.grouping import Group

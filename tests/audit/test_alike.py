@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit.alike import settled
 from audit.projection import Server
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.predicate import (
     Everything,
     InRange,
     Not,

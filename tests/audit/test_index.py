@@ -12,9 +12,9 @@ from audit.patterns import TARGETS_MAX
 from audit.projection import Server, events_of
 from audit.record import Record, Target
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.parameters import parameters_of
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
 from tests.audit.records import a_chain, a_record, records
 
 SERVER = Server("https://this.example.net/fhir")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from consent.decision import Requester
-from fhir_server.search.predicate import Everything, Not, OfPatients, OnlyOfPatients, Predicate
+from fhir_server.search.predicates.predicate import Everything, Not, OfPatients, OnlyOfPatients, Predicate
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DOCTOR = Requester("Practitioner/7", "ward-app", None, "TREAT")

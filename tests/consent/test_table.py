@@ -14,7 +14,7 @@ import consent.table
 from consent.decision import BASE_POLICIES, NO_PATIENT, BasePolicy, Requester
 from consent.table import ConsentTable
 from fhir_server.r4.errors import TooCostly
-from fhir_server.search.predicate import Everything, Not, OfPatients, OnlyOfPatients
+from fhir_server.search.predicates.predicate import Everything, Not, OfPatients, OnlyOfPatients
 from tests.consent.consents import (
     DOCTOR,
     NOON,

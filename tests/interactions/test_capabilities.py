@@ -24,8 +24,8 @@ from fhir_server.r4.errors import FhirError, Invalid
 from fhir_server.r4.interaction import Capabilities, CapabilityMode, Search
 from fhir_server.r4.resource import to_text
 from fhir_server.r4.validation import validate
-from fhir_server.search.query import SearchLimits, parse
-from fhir_server.search.text import Indexed
+from fhir_server.search.asking.query import SearchLimits, parse
+from fhir_server.search.values.indexed_words import Indexed
 from fhir_server.settings import Settings
 
 BASE: Final = "http://fhir.example/fhir"

@@ -7,8 +7,8 @@ from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import NotFound, Unavailable, VersionConflict
 from fhir_server.r4.interaction import Create, Read, Update
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller, Contact
 from tests.store.versions import MORNING
 

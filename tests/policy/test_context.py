@@ -3,7 +3,7 @@
 import pytest
 
 from fhir_server.policy.context import Context, Right, right
-from fhir_server.search.predicate import Everything, Nothing, OfPatients
+from fhir_server.search.predicates.predicate import Everything, Nothing, OfPatients
 
 PATIENT = Context("patient", None, "1")
 

@@ -18,7 +18,7 @@ SEARCH_PARAMETERS_WITHOUT: Final[Mapping[str, str]] = {
     # R4 gives no expression, though their descriptions name an element.
     "patient-extensions-Patient-age": "no expression",
     "patient-extensions-Patient-birthOrderBoolean": "no expression",
-    # R4 gives an expression that is not FHIRPath. fhir_server/search/parameters.py says what it means.
+    # R4 gives an expression that is not FHIRPath: fhir_server/search/declared/parameters.py has another.
     "questionnaireresponse-extensions-QuestionnaireResponse-item-subject": (
         "The function `hasExtension` is not known"
     ),

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir_server.search.elsewhere import Among
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Coded, Not, Predicate, questions_in
+from fhir_server.search.predicates.elsewhere import Among
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Coded, Not, Predicate, questions_in
 from fhir_server.search.values.token import having
 from tests.search.versions import query, version_of
 

@@ -11,12 +11,12 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, Unsupported
 from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Key
-from fhir_server.search.compartments import in_compartment
-from fhir_server.search.entry import Entry
-from fhir_server.search.matching import matches
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import AnyToken, all_of
-from fhir_server.search.query import Query, SearchLimits, parse
+from fhir_server.search.asking.query import Query, SearchLimits, parse
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.predicates.compartments import in_compartment
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import AnyToken, all_of
 from tests.search.versions import a_version, version_of
 
 

@@ -17,9 +17,9 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import evaluate
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.escaping import written
-from fhir_server.search.extraction import extract
-from fhir_server.search.parameters import parameters_of
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.values.escaping import written
 from tests.search.versions import finds, query
 
 UCUM = "http://unitsofmeasure.org"

@@ -18,11 +18,11 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath.moments import interval, microseconds, moment
 from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry, Range
-from fhir_server.search.extraction import extract
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.matching import matches
-from fhir_server.search.query import parse
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.query import parse
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry, Range
+from fhir_server.search.predicates.matching import matches
 from fhir_server.search.values.date import FUTURE, PAST, PREFIXES, Comparison, comparison, in_range, updated
 from tests.search.versions import a_version, finds, query, version_of
 

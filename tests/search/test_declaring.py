@@ -10,16 +10,16 @@ import pytest
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Unprocessable
 from fhir_server.r4.resource import Key
-from fhir_server.search.catalogue import Catalogue, Declared, Fixed, in_force_from, no_longer
-from fhir_server.search.declaring import (
+from fhir_server.search.declared.catalogue import Catalogue, Declared, Fixed, in_force_from, no_longer
+from fhir_server.search.declared.declaring import (
     DECLARED_MAX,
     EXPRESSION_CHARACTERS_MAX,
     declared_in,
     require_declarable,
 )
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.parameters import own_parameter, parameters_of, r4_parameters_of
+from fhir_server.search.declared.parameters import own_parameter, parameters_of, r4_parameters_of
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
 from tests.r4.packages import EXAMPLES
 from tests.server.declaring import a_parameter
 

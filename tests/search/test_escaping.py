@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import SEPARATORS, split, unescaped, written
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.values.escaping import SEPARATORS, split, unescaped, written
 
 texts = st.text(alphabet=st.one_of(st.sampled_from("\\,|$ab"), st.characters()), max_size=12)
 separators = st.sampled_from(SEPARATORS)

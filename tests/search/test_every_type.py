@@ -12,12 +12,12 @@ import pytest
 
 from fhir_server.r4.definitions import ElementFacts, ElementType, definitions
 from fhir_server.r4.resource import Key
-from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.entry import Entry
-from fhir_server.search.escaping import split, unescaped, written
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
-from fhir_server.search.parameters import CORRECTED, parameters_of
+from fhir_server.search.declared.parameters import CORRECTED, parameters_of
+from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.values.escaping import split, unescaped, written
 from tests.r4.instances import instance_at, minimal, places, put, value
 from tests.search.versions import a_version, query
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid, TooCostly
-from fhir_server.search.filter_syntax import (
+from fhir_server.search.asking.filter_syntax import (
     NESTING_MAX,
     TESTS_MAX,
     Comparison,

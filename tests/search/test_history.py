@@ -8,7 +8,7 @@ import pytest
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.interaction import History
-from fhir_server.search.query import SearchLimits, parse_history
+from fhir_server.search.asking.query import SearchLimits, parse_history
 
 LIMITS = SearchLimits()
 

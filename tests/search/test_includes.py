@@ -8,7 +8,7 @@ import pytest
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.includes import Include, followed_to, included, referring
+from fhir_server.search.asking.includes import Include, followed_to, included, referring
 from tests.search.versions import BASE_URL, version_of
 
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.search.entry import Entry, Point, Range
-from fhir_server.search.escaping import written
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Entry, Point, Range
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     Everything,
@@ -34,7 +33,8 @@ from fhir_server.search.predicate import (
     none_of,
     token,
 )
-from fhir_server.search.unions import union
+from fhir_server.search.predicates.unions import union
+from fhir_server.search.values.escaping import written
 from fhir_server.search.values.folding import folded
 from tests.search.versions import NOW, a_version, finds
 

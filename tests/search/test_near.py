@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid, Unsupported
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.entry import Point
-from fhir_server.search.extraction import extract
-from fhir_server.search.great_circle import EARTH_RADIUS_METRES, is_within
-from fhir_server.search.predicate import Near
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Point
+from fhir_server.search.predicates.great_circle import EARTH_RADIUS_METRES, is_within
+from fhir_server.search.predicates.predicate import Near
 from fhir_server.search.values.special import DISTANCE_DEFAULT_METRES, METRES
 from tests.search.versions import finds, query
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.r4.resource import Key, from_text
-from fhir_server.search.entry import Entry, Range
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry, Range
+from fhir_server.search.predicates.matching import matches
 from fhir_server.search.values.number import comparison, in_range, stored
 from tests.search.versions import a_version, query
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.search.entry import Entry
-from fhir_server.search.ordering import compare, sort_value
-from fhir_server.search.query import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.ordering import compare, sort_value
+from fhir_server.search.asking.query import SortKey
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from tests.search.versions import NOW, a_version, query, version_of
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from fhir_server.r4.errors import Invalid
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.query import Include, SortKey
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     Everything,
     InRange,
@@ -22,7 +23,6 @@ from fhir_server.search.predicate import (
     of_types,
     token,
 )
-from fhir_server.search.query import Include, SortKey
 from tests.search.versions import query
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from fhir_server.r4.resource import from_text
-from fhir_server.search.matching import matches
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.version import Version
 from tests.r4.packages import SYNTHEA
 from tests.search.versions import query, version_of
 

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Criteria, Search
-from fhir_server.search.conditional import predicate_of
-from fhir_server.search.entry import Entry
-from fhir_server.search.escaping import written
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.query import Query, parse
-from fhir_server.search.text import DEPTH_MAX, STARTS_MAX, Indexed
-from fhir_server.search.words import WORD_CHARACTERS_MAX, words_in, words_of
+from fhir_server.search.asking.conditional import predicate_of
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.query import Query, parse
+from fhir_server.search.asking.text import DEPTH_MAX, STARTS_MAX
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.values.escaping import written
+from fhir_server.search.values.indexed_words import Indexed
+from fhir_server.search.values.words import WORD_CHARACTERS_MAX, words_in, words_of
 from tests.search.test_words import a_narrative
 from tests.search.versions import a_version
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY as DAY
 from fhir_server.r4.interaction import Search
-from fhir_server.search.clinical_dates import earliest
-from fhir_server.search.entry import Entry, Range
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.query import SearchLimits, parse
+from fhir_server.search.asking.query import SearchLimits, parse
+from fhir_server.search.asking.window import Window, is_short, window_of
+from fhir_server.search.indexing.clinical_dates import earliest
+from fhir_server.search.predicates.entry import Entry, Range
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.search.values.date import FUTURE, PAST
-from fhir_server.search.window import Window, is_short, window_of
 from tests.search.versions import a_version
 
 _PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.search.words import CUT, WORD_CHARACTERS_MAX, words_in, words_of
+from fhir_server.search.values.words import CUT, WORD_CHARACTERS_MAX, words_in, words_of
 from tests.r4.instances import places, put
 
 

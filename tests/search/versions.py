@@ -7,11 +7,11 @@ from typing import Any
 
 from fhir_server.r4.interaction import Handling, Search
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
-from fhir_server.search.query import Query, SearchLimits, parse
-from fhir_server.search.version import Version
+from fhir_server.search.asking.query import Query, SearchLimits, parse
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.version import Version
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 BASE_URL = "https://fhir.example.org/r4"

@@ -11,11 +11,11 @@ import pytest
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.interaction import Search
-from fhir_server.search.elsewhere import Among
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.predicate import Everything
-from fhir_server.search.query import parse
-from fhir_server.search.results import SortKey
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.query import parse
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.elsewhere import Among
+from fhir_server.search.predicates.predicate import Everything
 from tests.server.running import BASE, Server, a_patient, an_observation, serving
 from tests.server.test_chains import a_group, an_encounter, coded, to
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.search.predicate import Predicate
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.smart.caller import Caller
 from tests.server.hiding import a_consent
 from tests.server.running import Server, a_patient

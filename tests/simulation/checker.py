@@ -14,7 +14,7 @@ from itertools import chain, pairwise
 from typing import Any, Final
 
 from audit.record import Record
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from tests.simulation.evidence import Evidence, content_of, mark_in
 from tests.simulation.journal import Attempt, Fate, Journal, Seen, Write
 

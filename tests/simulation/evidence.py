@@ -10,8 +10,8 @@ from typing import Any
 
 from audit.chain import Break, first_break, record_of, start_of
 from audit.record import Record
-from fhir_server.search.predicate import Everything
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.predicate import Everything
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.positions import Position
 from fhir_server.store.store import Store
 from tests.simulation.journal import mark_of

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from audit.chain import Break
 from audit.record import Record, Target
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from tests.simulation.checker import INTERACTIONS, flaws
 from tests.simulation.evidence import Evidence
 from tests.simulation.feed import Message, feed_flaws

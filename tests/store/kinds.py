@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Literal
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.query import parse
-from fhir_server.search.text import Indexed
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.query import parse
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.search.values.date import PREFIXES
+from fhir_server.search.values.indexed_words import Indexed
 from tests.search.versions import BASE_URL
 
 Json = dict[str, Any]

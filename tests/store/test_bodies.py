@@ -11,9 +11,9 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.predicate import Everything, of_types
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.predicate import Everything, of_types
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.documents import Document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store

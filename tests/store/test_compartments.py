@@ -11,8 +11,8 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Key
-from fhir_server.search.extraction import extract
-from fhir_server.search.query import SearchLimits, parse
+from fhir_server.search.asking.query import SearchLimits, parse
+from fhir_server.search.indexing.extraction import extract
 from fhir_server.store.documents import Document
 from fhir_server.store.filters import to_filter
 from fhir_server.store.narrowing import narrowed

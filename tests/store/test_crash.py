@@ -12,7 +12,7 @@ from random import Random
 from audit.chain import first_break, record_of, start_of
 from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.embedded import MongodOptions, running
 from fhir_server.store.store import Store
 from tests.store.versions import Clock, a_change, a_record, a_unit, put

@@ -1,4 +1,4 @@
-"""MongoDB agrees with `search/matching.py` about each predicate and each entry."""
+"""MongoDB agrees with `search/predicates/matching.py` about each predicate and each entry."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.r4.interaction import Search as SearchRequest
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry, Point, Range
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.query import SearchLimits, parse
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry, Point, Range
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
@@ -39,8 +40,7 @@ from fhir_server.search.predicate import (
     all_of,
     of_types,
 )
-from fhir_server.search.query import SearchLimits, parse
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import Document, document, superseded, version
 from fhir_server.store.filters import (

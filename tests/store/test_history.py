@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.resource import Key
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     Everything,
     OfPatients,
     Predicate,
@@ -23,7 +23,7 @@ from fhir_server.search.predicate import (
     of_types,
     token,
 )
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position

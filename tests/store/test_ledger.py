@@ -14,9 +14,9 @@ from audit.chain import Link, first_break, record_of, start_of
 from audit.index import entries_of
 from audit.record import Record, Target
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     Everything,
     InRange,
@@ -29,7 +29,7 @@ from fhir_server.search.predicate import (
     any_of,
     token,
 )
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.positions import Position
 from fhir_server.store.store import Store

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pymongo import GEOSPHERE, AsyncMongoClient
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry, Point
-from fhir_server.search.great_circle import EARTH_RADIUS_METRES
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Near
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry, Point
+from fhir_server.search.predicates.great_circle import EARTH_RADIUS_METRES
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Near
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import Document, document
 from fhir_server.store.filters import to_filter

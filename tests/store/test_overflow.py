@@ -14,10 +14,11 @@ from pymongo import AsyncMongoClient
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.matching import matches
-from fhir_server.search.ordering import compare
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.ordering import compare
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
@@ -34,8 +35,7 @@ from fhir_server.search.predicate import (
     of_types,
     token,
 )
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.documents import Document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES

@@ -9,7 +9,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
+from fhir_server.search.predicates.entry import Entry
 from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.passes import LEASE, Found, LeaseLost, Pass, rewritten

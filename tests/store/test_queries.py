@@ -1,5 +1,5 @@
 """
-MongoDB finds what `search/matching.py` says, for each type of parameter with each modifier and prefix.
+MongoDB finds what `search/predicates/matching.py` says, for each type of parameter, modifier and prefix.
 
 Searches are generated as a client writes them, some of each of KINDS, and several of them together.
 """
@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.extraction import extract
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Predicate
-from fhir_server.search.results import SortKey
-from fhir_server.search.version import Version
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.store import Store
 from tests.search.versions import BASE_URL
 from tests.store.kinds import KINDS, TYPES, Json, asked

@@ -15,11 +15,12 @@ from pymongo import AsyncMongoClient
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY as DAY
 from fhir_server.r4.resource import Key
-from fhir_server.search.clinical_dates import earliest
-from fhir_server.search.entry import Entry, Range
-from fhir_server.search.matching import matches
-from fhir_server.search.ordering import Value, compare, sort_value
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.ordering import Value, compare, sort_value
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.indexing.clinical_dates import earliest
+from fhir_server.search.predicates.entry import Entry, Range
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     Everything,
     InRange,
@@ -32,9 +33,8 @@ from fhir_server.search.predicate import (
     of_types,
     token,
 )
-from fhir_server.search.results import SortKey
+from fhir_server.search.predicates.version import Version
 from fhir_server.search.values.date import FUTURE, PAST
-from fhir_server.search.version import Version
 from fhir_server.store.documents import Document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.pages import Page

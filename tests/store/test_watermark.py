@@ -7,8 +7,8 @@ import asyncio
 from pymongo import AsyncMongoClient
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.predicate import Everything
-from fhir_server.search.results import SortKey
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.predicate import Everything
 from fhir_server.store.documents import Document, milliseconds
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store

@@ -10,7 +10,7 @@ import pytest
 
 from fhir_server.r4.errors import Invalid, TooLarge, Unprocessable, VersionConflict
 from fhir_server.r4.resource import Key
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store

@@ -9,8 +9,8 @@ from random import Random
 
 from audit.record import Record, Target
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.version import Version
 from fhir_server.store.store import Store
 from fhir_server.store.unit import Change, Judge, Unit, Write
 

@@ -15,8 +15,8 @@ from fhir_server.r4.compartments import COMPARTMENTS, compartments_with
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.shaping import GENERAL_PARAMETERS
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.results import RESULT_PARAMETERS, refuse_unsupported
+from fhir_server.search.asking.results import RESULT_PARAMETERS, refuse_unsupported
+from fhir_server.search.declared.parameters import Parameter
 
 Described = dict[str, Any]
 

@@ -1,1 +1,1 @@
-"""One file per parameter type: what it finds in a resource, and what a query value means."""
+"""What a value means, of a resource or of a query: one file per parameter type, and what they share."""

@@ -21,10 +21,9 @@ from typing import Final
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.search.entry import Bound, escape
-from fhir_server.search.escaping import split, unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import (
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.entry import Bound, escape
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     InRange,
     Nothing,
@@ -34,10 +33,11 @@ from fhir_server.search.predicate import (
     TokenPrefix,
     any_of,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.unions import union
+from fhir_server.search.predicates.unions import union
 from fhir_server.search.values import date, number, quantity, reference, string, token
+from fhir_server.search.values.escaping import split, unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
 

@@ -27,11 +27,11 @@ from typing import Any, Final, NamedTuple
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY, interval, moment
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import InRange, Predicate, Updated, any_of, none_of
-from fhir_server.search.site import Site
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.predicate import InRange, Predicate, Updated, any_of, none_of
+from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 PAST: Final = -(1 << 62)
 """Where a range begins that has no beginning."""

@@ -24,11 +24,11 @@ import msgspec
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.r4.resource import EXPONENT_MAX, number
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import InRange, Predicate, any_of
-from fhir_server.search.site import Site
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.predicate import InRange, Predicate, any_of
+from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 DIGITS_MAX: Final = 34
 """Of a decimal in the database (IEEE 754 decimal128)."""

@@ -25,11 +25,10 @@ from fhir_server.r4.fhirpath import Collection
 from fhir_server.r4.ucum import SYSTEM as UCUM
 from fhir_server.r4.ucum import Unit
 from fhir_server.r4.ucum import unit as ucum_unit
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import split, unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import Predicate, any_of
-from fhir_server.search.site import Site
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import Predicate, any_of
+from fhir_server.search.values.escaping import split, unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.number import (
     GREATEST,
@@ -40,6 +39,7 @@ from fhir_server.search.values.number import (
     in_range,
     stored,
 )
+from fhir_server.search.values.site import Site
 
 _CURRENCIES: Final = "urn:iso:std:iso:4217"
 

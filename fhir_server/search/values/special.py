@@ -18,13 +18,13 @@ from typing import Any, Final
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.search.entry import Point
-from fhir_server.search.escaping import split, unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import Near, Predicate, any_of
-from fhir_server.search.site import Site
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.entry import Point
+from fhir_server.search.predicates.predicate import Near, Predicate, any_of
+from fhir_server.search.values.escaping import split, unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.number import decimal_of
+from fhir_server.search.values.site import Site
 
 DISTANCE_DEFAULT_METRES: Final = 50_000
 DISTANCE_MAX_METRES: Final = 20_000_000

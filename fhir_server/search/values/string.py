@@ -18,10 +18,9 @@ from typing import Any, Final
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import (
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import (
     Predicate,
     TokenBetween,
     TokenContaining,
@@ -30,10 +29,11 @@ from fhir_server.search.predicate import (
     beyond,
     token,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.unions import union
+from fhir_server.search.predicates.unions import union
+from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.folding import STRING_CHARACTERS_MAX, folded
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 _WHOLE: Final = "whole"
 

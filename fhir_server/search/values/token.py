@@ -22,10 +22,9 @@ from typing import Any, Final, Literal
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import split, unescaped
-from fhir_server.search.parameters import Parameter, Systems
-from fhir_server.search.predicate import (
+from fhir_server.search.declared.parameters import Parameter, Systems
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import (
     AnyToken,
     Coded,
     Elsewhere,
@@ -36,11 +35,12 @@ from fhir_server.search.predicate import (
     any_of,
     token,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.unions import union
+from fhir_server.search.predicates.unions import union
 from fhir_server.search.values import string
+from fhir_server.search.values.escaping import split, unescaped
 from fhir_server.search.values.folding import STRING_CHARACTERS_MAX, folded
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 SPECIAL_VALUES: Final = "http://hl7.org/fhir/special-values"
 """The system of true and false: https://hl7.org/fhir/R4/codesystem-special-values.html."""

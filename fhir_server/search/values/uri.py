@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import Parameter
-from fhir_server.search.predicate import AnyToken, Predicate, TokenPrefix, all_of, any_of, token
-from fhir_server.search.site import Site
-from fhir_server.search.unions import union
+from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import AnyToken, Predicate, TokenPrefix, all_of, any_of, token
+from fhir_server.search.predicates.unions import union
+from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 
 def suffixes(nodes: Collection, _site: Site) -> list[str]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.search.results import RESULT_PARAMETERS
+from fhir_server.search.asking.results import RESULT_PARAMETERS
 
 OPERATORS: Final = """
     $where $ne $gt $regex $expr $function $accumulator $or $nor $not $exists $type $jsonSchema $text $lookup

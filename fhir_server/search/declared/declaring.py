@@ -37,8 +37,8 @@ from fhir_server.r4.fhirpath.syntax import (
     parse,
 )
 from fhir_server.r4.resource import Resource
-from fhir_server.search.catalogue import NOT_INDEXED, Catalogue, Declared, concrete
-from fhir_server.search.parameters import (
+from fhir_server.search.declared.catalogue import NOT_INDEXED, Catalogue, Declared, concrete
+from fhir_server.search.declared.parameters import (
     SUPPORTED_TYPES,
     own_parameter,
     r4_by_url,

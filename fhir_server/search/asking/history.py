@@ -14,8 +14,8 @@ from fhir_server.r4.errors import Invalid, Unsupported
 from fhir_server.r4.fhirpath.moments import moment
 from fhir_server.r4.interaction import History, Parameters
 from fhir_server.r4.shaping import GENERAL_PARAMETERS, WHOLE, Shape, shape_of
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.results import count_of
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.results import count_of
 from fhir_server.search.values.date import comparison
 
 

@@ -13,12 +13,12 @@ from typing import Final, Literal, get_args
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, TooCostly, Unsupported
-from fhir_server.search.chains import LOGGED, Chain, Has, ends_of, link_of, names_of, why_no_link
-from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.includes import INCLUDES, ITERATE
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import Everything, Predicate
+from fhir_server.search.asking.chains import LOGGED, Chain, Has, ends_of, link_of, names_of, why_no_link
+from fhir_server.search.asking.includes import INCLUDES, ITERATE
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
+from fhir_server.search.predicates.predicate import Everything, Predicate
 
 Total = Literal["none", "estimate", "accurate"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhir_server.r4.fhirpath.moments import MICROSECONDS_PER_DAY
-from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.entry import Bound, Range
-from fhir_server.search.predicate import And, InRange, Or, Predicate
+from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
+from fhir_server.search.predicates.entry import Bound, Range
+from fhir_server.search.predicates.predicate import And, InRange, Or, Predicate
 from fhir_server.search.values.date import FUTURE, PAST
 
 SHORT: Final = MICROSECONDS_PER_DAY

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from fhir_server.search.clinical_dates import earliest
-from fhir_server.search.escaping import split
-from fhir_server.search.parameters import Parameter, parameters_of
-from fhir_server.search.results import SortKey
+from fhir_server.search.asking.results import SortKey
+from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.indexing.clinical_dates import earliest
+from fhir_server.search.predicates.version import Version
+from fhir_server.search.values.escaping import split
 from fhir_server.search.values.quantity import is_converted
-from fhir_server.search.version import Version
 
 Value = str | int | float | Decimal
 """What is compared under one key: all of one kind for one parameter."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import Entry
+from fhir_server.search.predicates.entry import Entry
 
 
 class Version(msgspec.Struct, frozen=True):

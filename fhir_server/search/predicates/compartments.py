@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator
 
 from fhir_server.r4.compartments import compartment_parameters
 from fhir_server.r4.resource import Key
-from fhir_server.search.entry import escape
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import AnyToken
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import AnyToken
 
 
 def in_compartment(compartment: Key, types: Iterable[str]) -> AnyToken:

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/http.html#history (_since), https://hl7.org/fhir/R4/sear
 
 from __future__ import annotations
 
-from fhir_server.search.predicate import And, Or, Predicate, Updated
+from fhir_server.search.predicates.predicate import And, Or, Predicate, Updated
 
 
 def is_feed(predicate: Predicate) -> bool:

@@ -21,10 +21,10 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key
-from fhir_server.search.catalogue import Catalogue, in_force
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.parameters import Parameter, parameters_of
-from fhir_server.search.version import Version
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.declared.catalogue import Catalogue, in_force
+from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.predicates.version import Version
 
 FORWARD: Final = "_include"
 REVERSE: Final = "_revinclude"

@@ -11,10 +11,11 @@ from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
 from fhir_server.r4.primitives import is_id
-from fhir_server.search.chains import asked, link_of, why_no_link
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import SUPPORTED_TYPES, Parameter, being_built, parameters_of
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.chains import asked, link_of, why_no_link
+from fhir_server.search.asking.text import criterion as of_words
+from fhir_server.search.asking.text import has_parameter
+from fhir_server.search.declared.parameters import SUPPORTED_TYPES, Parameter, being_built, parameters_of
+from fhir_server.search.predicates.predicate import (
     Elsewhere,
     Everything,
     InRange,
@@ -28,10 +29,7 @@ from fhir_server.search.predicate import (
     none_of,
     of_types,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.text import NO_WORDS, Indexed, has_parameter
-from fhir_server.search.text import criterion as of_words
-from fhir_server.search.unions import implies_type, union
+from fhir_server.search.predicates.unions import implies_type, union
 from fhir_server.search.values import (
     composite,
     date,
@@ -43,7 +41,10 @@ from fhir_server.search.values import (
     token,
     uri,
 )
+from fhir_server.search.values.escaping import unescaped
+from fhir_server.search.values.indexed_words import NO_WORDS, Indexed
 from fhir_server.search.values.modifiers import refuse_modifier
+from fhir_server.search.values.site import Site
 
 Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.predicate import Coded, Predicate, Question, questions_in
+from fhir_server.search.predicates.predicate import Coded, Predicate, Question, questions_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
-from fhir_server.search.text import NO_WORDS, Indexed
+from fhir_server.search.values.indexed_words import NO_WORDS, Indexed
 
 
 class Site(NamedTuple):

@@ -32,12 +32,11 @@ from fhir_server.r4.fhirpath.model import alternatives as members_of
 from fhir_server.r4.fhirpath.model import is_a, known_type
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, rooted, type_name
 from fhir_server.r4.resource import Key, Resource
-from fhir_server.search.catalogue import Catalogue, in_force
-from fhir_server.search.clinical_dates import CLINICAL_DATES, earliest
-from fhir_server.search.compartments import focus
-from fhir_server.search.entry import Entry, Point, Range, escape
-from fhir_server.search.parameters import Parameter, declared_for, r4_parameters_of
-from fhir_server.search.site import Site
+from fhir_server.search.declared.catalogue import Catalogue, in_force
+from fhir_server.search.declared.parameters import Parameter, declared_for, r4_parameters_of
+from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES, earliest
+from fhir_server.search.predicates.compartments import focus
+from fhir_server.search.predicates.entry import Entry, Point, Range, escape
 from fhir_server.search.values import (
     composite,
     date,
@@ -49,7 +48,8 @@ from fhir_server.search.values import (
     token,
     uri,
 )
-from fhir_server.search.words import FullText, words_of
+from fhir_server.search.values.site import Site
+from fhir_server.search.values.words import FullText, words_of
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""

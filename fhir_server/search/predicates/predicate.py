@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from fhir_server.search.entry import Bound, Point
+from fhir_server.search.predicates.entry import Bound, Point
 
 
 @dataclass(frozen=True, slots=True)

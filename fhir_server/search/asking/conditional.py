@@ -19,12 +19,12 @@ from typing import Final
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Criteria, Search
-from fhir_server.search.entry import Entry
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.predicate import And, AnyToken, Predicate, asks_elsewhere
-from fhir_server.search.query import parse
-from fhir_server.search.results import RESULT_PARAMETERS
-from fhir_server.search.text import asks_for_words
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.query import parse
+from fhir_server.search.asking.results import RESULT_PARAMETERS
+from fhir_server.search.asking.text import asks_for_words
+from fhir_server.search.predicates.entry import Entry
+from fhir_server.search.predicates.predicate import And, AnyToken, Predicate, asks_elsewhere
 
 LOCKS_MAX: Final = 200
 """Of one resource: identifiers are few."""

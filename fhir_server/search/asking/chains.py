@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
-from fhir_server.search.includes import is_followed
-from fhir_server.search.parameters import Parameter, parameters_of
-from fhir_server.search.predicate import Elsewhere, Predicate, ReferredTo, Refers
+from fhir_server.search.asking.includes import is_followed
+from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.predicates.predicate import Elsewhere, Predicate, ReferredTo, Refers
 
 HAS: Final = "_has"
 LOGGED: Final = "AuditEvent"

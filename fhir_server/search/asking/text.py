@@ -13,16 +13,16 @@ https://hl7.org/fhir/R4/search.html#content
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
-from fhir_server.search.escaping import unescaped
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import AnyWord, Predicate, WordPrefix, all_of, any_of, none_of
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.predicates.predicate import AnyWord, Predicate, WordPrefix, all_of, any_of, none_of
+from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.folding import folded
-from fhir_server.search.words import LEVELS, WORD_CHARACTERS_MAX, FullText, words_in
+from fhir_server.search.values.indexed_words import NEEDS
+from fhir_server.search.values.words import WORD_CHARACTERS_MAX, words_in
 
 DEPTH_MAX: Final = 10
 """Parentheses and NOTs in each other."""
@@ -33,45 +33,12 @@ STARTS_MAX: Final = 300
 STAR_WEIGHT: Final = 50
 """A word with `*` counts as so many values of the search."""
 
-_NEEDS: Final[Mapping[str, FullText]] = {"_text": "narrative", "_content": "content"}
-
 _KEPT_AS: Final[Mapping[str, tuple[str, ...]]] = {"_text": ("_text",), "_content": ("_text", "_content")}
 
-PARAMETERS: Final = frozenset(_NEEDS)
+PARAMETERS: Final = frozenset(NEEDS)
 
 _TERM: Final = re.compile(r'\s*(?:(?P<mark>[()])|"(?P<quoted>[^"]*)"|(?P<plain>[^\s()"]+))')
 _OPERATORS: Final = frozenset(("AND", "OR", "NOT"))
-
-
-class Indexed(NamedTuple):
-    """
-    What is kept of words: `setting` as something is written, `stored` of everything that there is, and
-    `reindexed` of all resources of a type since then.
-    """
-
-    setting: FullText = "off"
-    stored: FullText = "off"
-    reindexed: Mapping[str, FullText] = MappingProxyType({})
-
-    def why_not(self, types: Collection[str], code: str) -> Unsupported | None:
-        """Why `code` gets no answer for these types; None when all of them have their words."""
-        # AuditEvents are searched on their own: among all types they are not meant.
-        if all(type == "AuditEvent" for type in types):
-            return Unsupported(f"`{code}` is not there for AuditEvents: the ledger keeps no words")
-        needed = _NEEDS[code]
-        if LEVELS.index(self.setting) < LEVELS.index(needed):
-            return Unsupported(
-                f"`{code}` is not answered here: it needs the setting `full_text` to be `{needed}`"
-            )
-        for type in types:
-            stored = self.reindexed.get(type, self.stored)
-            if code in parameters_of(type) and LEVELS.index(stored) < LEVELS.index(needed):
-                told = f"`{code}` is not answered yet for {type}: some was written while the setting"
-                return Unsupported(f"{told} `full_text` was `{stored}`; `$reindex` makes up for it")
-        return None
-
-
-NO_WORDS: Final = Indexed()
 
 
 def asks_for_words(name: str) -> bool:

@@ -15,14 +15,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
-from fhir_server.search.chains import Chain, ends_of, names_of
-from fhir_server.search.criteria import Reasons, among, criterion
-from fhir_server.search.entry import escape
-from fhir_server.search.escaping import split, written
-from fhir_server.search.filter_syntax import Comparison, Filter, Joined, Negated, Operator, Step, parsed
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.parameters import Parameter, parameters_of
-from fhir_server.search.predicate import (
+from fhir_server.search.asking.chains import Chain, ends_of, names_of
+from fhir_server.search.asking.criteria import Reasons, among, criterion
+from fhir_server.search.asking.filter_syntax import (
+    Comparison,
+    Filter,
+    Joined,
+    Negated,
+    Operator,
+    Step,
+    parsed,
+)
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.text import asks_for_words
+from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.predicates.entry import escape
+from fhir_server.search.predicates.predicate import (
     Elsewhere,
     InRange,
     Predicate,
@@ -33,10 +41,10 @@ from fhir_server.search.predicate import (
     none_of,
     of_types,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.text import asks_for_words
-from fhir_server.search.unions import union
+from fhir_server.search.predicates.unions import union
 from fhir_server.search.values import date, string
+from fhir_server.search.values.escaping import split, written
+from fhir_server.search.values.site import Site
 
 FILTER: Final = "_filter"
 

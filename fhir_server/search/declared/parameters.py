@@ -20,7 +20,7 @@ from fhir_server.r4.definitions.facts import SearchType
 from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.fhirpath.outcomes import Outcome, Outcomes, outcomes
 from fhir_server.r4.fhirpath.syntax import Call, Member, Syntax, TypeOperation, operands, parse
-from fhir_server.search.catalogue import Catalogue, Declared, in_force
+from fhir_server.search.declared.catalogue import Catalogue, Declared, in_force
 
 SUPPORTED_TYPES: Final[frozenset[SearchType]] = frozenset(
     ("token", "reference", "string", "date", "uri", "number", "quantity", "composite", "special")

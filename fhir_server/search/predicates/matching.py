@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fhir_server.search.entry import Range, aligned
-from fhir_server.search.great_circle import is_within
-from fhir_server.search.predicate import (
+from fhir_server.search.predicates.entry import Range, aligned
+from fhir_server.search.predicates.great_circle import is_within
+from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
@@ -35,7 +35,7 @@ from fhir_server.search.predicate import (
     WithId,
     WordPrefix,
 )
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.version import Version
 
 Answer = Callable[[Question, Version], bool]
 """Is what a question asks of other resources true for this version?"""

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.search.criteria import criterion
-from fhir_server.search.escaping import unescaped, written
-from fhir_server.search.includes import Include, is_canonical
-from fhir_server.search.parameters import parameters_of
-from fhir_server.search.predicate import Predicate, all_of, any_of
-from fhir_server.search.site import Site
-from fhir_server.search.version import Version
+from fhir_server.search.asking.criteria import criterion
+from fhir_server.search.asking.includes import Include, is_canonical
+from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.predicates.predicate import Predicate, all_of, any_of
+from fhir_server.search.predicates.version import Version
+from fhir_server.search.values.escaping import unescaped, written
+from fhir_server.search.values.site import Site
 
 
 def named(versions: Iterable[Version], includes: Sequence[Include]) -> dict[str, Predicate]:

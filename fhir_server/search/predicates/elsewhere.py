@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fhir_server.search.matching import matches
-from fhir_server.search.predicate import Coded, Predicate, Question, ReferredTo, Refers
-from fhir_server.search.version import Version
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Coded, Predicate, Question, ReferredTo, Refers
+from fhir_server.search.predicates.version import Version
 
 
 @dataclass(frozen=True, slots=True)

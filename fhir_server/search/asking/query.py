@@ -21,17 +21,12 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unavailable, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
-from fhir_server.search.clinical_dates import CLINICAL_DATES
-from fhir_server.search.compartments import in_compartment
-from fhir_server.search.criteria import criterion, why_not
-from fhir_server.search.escaping import split
-from fhir_server.search.filter_criteria import FILTER, filtered
-from fhir_server.search.history import HistoryQuery, parse_history
-from fhir_server.search.includes import INCLUDES, Include, includes_of
-from fhir_server.search.limits import SearchLimits
-from fhir_server.search.parameters import SUPPORTED_TYPES
-from fhir_server.search.predicate import Predicate, all_of, of_types
-from fhir_server.search.results import (
+from fhir_server.search.asking.criteria import criterion, why_not
+from fhir_server.search.asking.filter_criteria import FILTER, filtered
+from fhir_server.search.asking.history import HistoryQuery, parse_history
+from fhir_server.search.asking.includes import INCLUDES, Include, includes_of
+from fhir_server.search.asking.limits import SearchLimits
+from fhir_server.search.asking.results import (
     RESULT_PARAMETERS,
     SortKey,
     Total,
@@ -40,10 +35,16 @@ from fhir_server.search.results import (
     refuse_unsupported,
     total_of,
 )
-from fhir_server.search.site import Site
-from fhir_server.search.text import NO_WORDS, Indexed, asks_for_words, weight_of
-from fhir_server.search.unions import implies_type
-from fhir_server.search.window import window_of
+from fhir_server.search.asking.text import asks_for_words, weight_of
+from fhir_server.search.asking.window import window_of
+from fhir_server.search.declared.parameters import SUPPORTED_TYPES
+from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
+from fhir_server.search.predicates.compartments import in_compartment
+from fhir_server.search.predicates.predicate import Predicate, all_of, of_types
+from fhir_server.search.predicates.unions import implies_type
+from fhir_server.search.values.escaping import split
+from fhir_server.search.values.indexed_words import NO_WORDS, Indexed
+from fhir_server.search.values.site import Site
 
 __all__ = [
     "SUPPORTED_TYPES",

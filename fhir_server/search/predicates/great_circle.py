@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import cos, radians, sin
 from typing import Final
 
-from fhir_server.search.entry import Point
+from fhir_server.search.predicates.entry import Point
 
 EARTH_RADIUS_METRES: Final = 6_371_008.8
 """The mean radius R1 of the IUGG."""

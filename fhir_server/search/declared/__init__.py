@@ -1,0 +1,1 @@
+"""Which search parameters there are: R4's own and those that were posted."""

@@ -1,0 +1,1 @@
+"""What is kept of a resource so that searches find it."""
