@@ -7,18 +7,12 @@ https://hl7.org/fhir/R4/search.html#list
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.conformance.listening import Listening
 from tests.conformance.shelf import Shelf
 from tests.server.running import an_observation
-
-
-def coded(patient: str, code: str) -> dict[str, Any]:
-    """An Observation of this code."""
-    return an_observation(patient, code={"coding": [{"system": "http://loinc.org", "code": code}]})
+from tests.server.ward import coded
 
 
 async def _reports(shelf: Shelf) -> None:
@@ -103,10 +97,10 @@ async def _referred_to(shelf: Shelf) -> None:
     await shelf.has("Patient", one={}, two={}, both={}, none={})
     await shelf.has(
         "Observation",
-        a=coded(f"{shelf.id}-one", "123"),
-        b=coded(f"{shelf.id}-two", "456"),
-        c=coded(f"{shelf.id}-both", "123"),
-        d=coded(f"{shelf.id}-both", "456"),
+        a=an_observation(f"{shelf.id}-one", code=coded("123")),
+        b=an_observation(f"{shelf.id}-two", code=coded("456")),
+        c=an_observation(f"{shelf.id}-both", code=coded("123")),
+        d=an_observation(f"{shelf.id}-both", code=coded("456")),
     )
 
 
@@ -153,7 +147,8 @@ async def test_a_chain_inside_has(shelf: Shelf) -> None:
     """A chain inside `_has`"""
     await _referred_to(shelf)
     await shelf.has("Practitioner", joe={"name": [{"given": ["Joe"]}]})
-    performed = {**coded(f"{shelf.id}-two", "789"), "performer": [shelf.to("joe", "Practitioner")]}
+    joe = shelf.to("joe", "Practitioner")
+    performed = an_observation(f"{shelf.id}-two", code=coded("789"), performer=[joe])
     await shelf.has("Observation", e=performed)
     has = "_has:Observation:patient:performer:Practitioner.name"
     assert await shelf.finds(f"Patient?{has}=joe") == {"two"}

@@ -14,13 +14,12 @@ import pytest
 from fhir_server.r4.resource import Literal
 from tests.conformance.shelf import Shelf
 from tests.server.running import an_observation
+from tests.server.ward import LOINC, coded
 
-LOINC = "http://loinc.org"
 
-
-def coded(code: str, **stated: Any) -> dict[str, Any]:
+def observed(code: str, **stated: Any) -> dict[str, Any]:
     """An Observation of this code of LOINC."""
-    return an_observation("1", code={"coding": [{"system": LOINC, "code": code}]}, **stated)
+    return an_observation("1", code=coded(code), **stated)
 
 
 async def _filtered(shelf: Shelf, type: str, expression: str) -> set[str]:
@@ -53,7 +52,7 @@ async def test_two_expressions_with_and(shelf: Shelf) -> None:
 
 async def test_a_code_in_its_system(shelf: Shelf) -> None:
     """`code eq http://loinc.org|1234-5`"""
-    await shelf.has("Observation", it=coded("1234-5"), other=coded("1234-6"))
+    await shelf.has("Observation", it=observed("1234-5"), other=observed("1234-6"))
     assert await _filtered(shelf, "Observation", f"code eq {LOINC}|1234-5") == {"it"}
 
 
@@ -61,7 +60,7 @@ async def test_a_chain(shelf: Shelf) -> None:
     """`subject.name co "pet"`; `code eq http://loinc.org|1234-5 and subject.name co "peter"`"""
     await _people(shelf)
     for name in ("peter", "paul"):
-        await shelf.has("Observation", **{name: {**coded("1234-5"), "subject": shelf.to(name)}})
+        await shelf.has("Observation", **{name: {**observed("1234-5"), "subject": shelf.to(name)}})
     assert await _filtered(shelf, "Observation", 'patient.name co "pet"') == {"peter"}
     both = f'code eq {LOINC}|1234-5 and patient.name co "peter"'
     assert await _filtered(shelf, "Observation", both) == {"peter"}
@@ -90,7 +89,7 @@ async def test_quantities_are_compared(shelf: Shelf, operation: str, expected: s
     """`gt`, `lt`, `ge`, `le`, `ap` of a quantity"""
     for name, value in (("low", "1"), ("same", "5"), ("high", "9")):
         quantity = {"value": Literal(value.encode()), "unit": "mg"}
-        await shelf.has("Observation", **{name: coded("x", valueQuantity=quantity)})
+        await shelf.has("Observation", **{name: observed("x", valueQuantity=quantity)})
     assert await _filtered(shelf, "Observation", f"value-quantity {operation} 5") == expected
 
 
@@ -109,7 +108,7 @@ async def test_quantities_are_compared(shelf: Shelf, operation: str, expected: s
 async def test_dates_are_compared(shelf: Shelf, operation: str, expected: set[str]) -> None:
     """`eq`, `gt`, `lt`, `ge`, `le`, `sa`, `eb` of a date"""
     for name, when in (("before", "2013-01-01"), ("same", "2013-03-14"), ("after", "2014-01-01")):
-        await shelf.has("Observation", **{name: coded("x", effectiveDateTime=when)})
+        await shelf.has("Observation", **{name: observed("x", effectiveDateTime=when)})
     assert await _filtered(shelf, "Observation", f"date {operation} 2013-03-14") == expected
 
 
@@ -123,7 +122,7 @@ async def test_presence(shelf: Shelf) -> None:
 async def test_periods_that_overlap(shelf: Shelf) -> None:
     """`po`: a period of the set overlaps with that of the value"""
     period = {"start": "2013-01-01", "end": "2013-06-30"}
-    await shelf.has("Observation", it=coded("x", effectivePeriod=period), other=coded("x"))
+    await shelf.has("Observation", it=observed("x", effectivePeriod=period), other=observed("x"))
     assert await _filtered(shelf, "Observation", "date po 2013-03") == {"it"}
     assert await _filtered(shelf, "Observation", "date po 2014") == set()
 
@@ -131,7 +130,7 @@ async def test_periods_that_overlap(shelf: Shelf) -> None:
 async def test_a_reference_to(shelf: Shelf) -> None:
     """`re`: an item of the set refers to the value"""
     await _people(shelf)
-    await shelf.has("Observation", it={**coded("x"), "subject": shelf.to("peter")}, other=coded("x"))
+    await shelf.has("Observation", it={**observed("x"), "subject": shelf.to("peter")}, other=observed("x"))
     assert await _filtered(shelf, "Observation", f"subject re {shelf.at('peter')}") == {"it"}
 
 

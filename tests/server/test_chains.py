@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
@@ -13,50 +13,7 @@ import pytest_asyncio
 from tests.server.hiding import a_consent
 from tests.server.holding import holding
 from tests.server.running import Server, a_patient, an_observation, issues_of, serving
-
-Resource = dict[str, Any]
-
-
-def to(key: str) -> dict[str, str]:
-    return {"reference": key}
-
-
-def an_encounter(id: str, patient: str, **stated: Any) -> Resource:
-    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
-    return {
-        "resourceType": "Encounter",
-        "id": id,
-        "status": "finished",
-        "class": class_,
-        "subject": to(f"Patient/{patient}"),
-        **stated,
-    }
-
-
-def a_group(id: str, *members: str) -> Resource:
-    return {
-        "resourceType": "Group",
-        "id": id,
-        "type": "person",
-        "actual": True,
-        "name": id,
-        "member": [{"entity": to(member)} for member in members],
-    }
-
-
-def a_list(id: str, *items: str) -> Resource:
-    return {
-        "resourceType": "List",
-        "id": id,
-        "status": "current",
-        "mode": "working",
-        "entry": [{"item": to(item)} for item in items],
-    }
-
-
-def coded(code: str) -> dict[str, Any]:
-    return {"coding": [{"system": "http://loinc.org", "code": code}]}
-
+from tests.server.ward import Resource, a_group, a_list, an_encounter, coded, found, in_order, to
 
 WARD: Final[Sequence[Resource]] = (
     {"resourceType": "Organization", "id": "north", "name": "North"},
@@ -93,16 +50,6 @@ async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with server.as_() as client:
         yield client
-
-
-async def found(client: httpx.AsyncClient, address: str) -> set[str]:
-    answer = await client.get(address)
-    assert answer.status_code == 200, answer.text
-    return {
-        entry["resource"]["id"]
-        for entry in answer.json().get("entry", ())
-        if entry["search"]["mode"] == "match"
-    }
 
 
 @pytest.mark.parametrize(
@@ -326,13 +273,6 @@ async def test_criteria_of_a_conditional_interaction_are_of_one_resource(client:
     for criteria in ("patient.name=peters", "_has:Observation:has-member:code=1", "_list=chosen"):
         refused = await client.delete(f"/Observation?{criteria}")
         assert refused.status_code == 501, refused.text
-
-
-async def in_order(client: httpx.AsyncClient, address: str) -> list[str]:
-    answer = await client.get(address)
-    assert answer.status_code == 200, answer.text
-    known = {one["id"] for one in WARD}
-    return [one["resource"]["id"] for one in answer.json().get("entry", ()) if one["resource"]["id"] in known]
 
 
 @pytest.mark.parametrize(

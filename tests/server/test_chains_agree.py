@@ -17,7 +17,7 @@ from fhir_server.search.asking.results import SortKey
 from fhir_server.search.predicates.elsewhere import Among
 from fhir_server.search.predicates.predicate import Everything
 from tests.server.running import BASE, Server, a_patient, an_observation, serving
-from tests.server.test_chains import a_group, an_encounter, coded, to
+from tests.server.ward import a_group, an_encounter, coded, to
 
 COUNT: Final = 8
 QUERIES: Final = 60

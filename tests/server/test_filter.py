@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,17 +12,7 @@ import pytest_asyncio
 
 from tests.server.holding import holding
 from tests.server.running import Server, a_patient, an_observation, issues_of
-
-Resource = dict[str, Any]
-LOINC: Final = "http://loinc.org"
-
-
-def to(key: str) -> dict[str, str]:
-    return {"reference": key}
-
-
-def coded(code: str, system: str = LOINC) -> dict[str, Any]:
-    return {"coding": [{"system": system, "code": code}]}
+from tests.server.ward import Resource, coded, found, to
 
 
 def named(*names: str) -> list[dict[str, Any]]:
@@ -48,7 +39,7 @@ WARD: Final[Sequence[Resource]] = (
     a("Patient", "nobody"),
     an_observation("ann", id="o1", code=coded("1-1"), effectiveDateTime="2020-05-05"),
     an_observation("anna", id="o2", code=coded("2-2"), effectivePeriod=SPRING),
-    an_observation("bert", id="o3", code=coded("1-1", "http://other.example"), valueQuantity=FIVE_MG),
+    an_observation("bert", id="o3", code=coded("1-1", system="http://other.example"), valueQuantity=FIVE_MG),
     an_observation("nobody", id="o4", code=coded("1-1"), hasMember=MEMBERS),
     a("Group", "g1", type="person", actual=True, characteristic=CHARACTERISTICS),
     a(
@@ -83,10 +74,8 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def found(client: httpx.AsyncClient, type: str, filter: str) -> set[str]:
-    answer = await client.get(f"/{type}", params={"_filter": filter, "_count": "1000"})
-    assert answer.status_code == 200, answer.text
-    return {entry["resource"]["id"] for entry in answer.json().get("entry", ())}
+async def filtered(client: httpx.AsyncClient, type: str, filter: str) -> set[str]:
+    return await found(client, f"/{type}?_filter={quote(filter)}&_count=1000")
 
 
 PATIENTS = {"ann", "anna", "bert", "nobody"}
@@ -161,7 +150,7 @@ PATIENTS = {"ann", "anna", "bert", "nobody"}
     ],
 )
 async def test_a_filter_finds(client: httpx.AsyncClient, type: str, filter: str, expected: set[str]) -> None:
-    assert await found(client, type, filter) & {one["id"] for one in WARD} == expected
+    assert await filtered(client, type, filter) & {one["id"] for one in WARD} == expected
 
 
 @pytest.mark.parametrize(
@@ -211,8 +200,8 @@ async def test_a_filter_asks_only_of_what_the_caller_may_see(
     client: httpx.AsyncClient, server: Server
 ) -> None:
     async with server.as_("patient/*.rs", patient="ann") as confined:
-        assert await found(confined, "Observation", 'subject.name co "nn"') == {"o1"}
-        assert await found(confined, "Patient", "name pr true") == {"ann"}
+        assert await filtered(confined, "Observation", 'subject.name co "nn"') == {"o1"}
+        assert await filtered(confined, "Patient", "name pr true") == {"ann"}
     async with server.as_("system/Observation.rs") as limited:
         refused = await limited.get("/Observation", params={"_filter": "subject.name eq ann"})
     assert refused.status_code == 403

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.server.hiding import a_consent
 from tests.server.running import Server, a_patient, an_observation, serving
-
-Resource = dict[str, Any]
-
-
-def to(key: str) -> dict[str, str]:
-    return {"reference": key}
-
-
-def an_encounter(id: str, patient: str, **stated: Any) -> Resource:
-    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
-    return {
-        "resourceType": "Encounter",
-        "id": id,
-        "status": "finished",
-        "class": class_,
-        "subject": to(f"Patient/{patient}"),
-        **stated,
-    }
-
-
-def an_organization(id: str, **stated: Any) -> Resource:
-    return {"resourceType": "Organization", "id": id, "name": id, **stated}
-
-
-def a_provenance(id: str, *targets: str) -> Resource:
-    return {
-        "resourceType": "Provenance",
-        "id": id,
-        "target": [to(target) for target in targets],
-        "recorded": "2026-01-01T00:00:00Z",
-        "agent": [{"who": {"display": "x"}}],
-    }
-
+from tests.server.ward import Resource, a_provenance, an_encounter, an_organization, keys_of, put_all, to
 
 WARD: Final[Sequence[Resource]] = (
     an_organization("top", partOf=to("Organization/ring")),
@@ -63,21 +30,6 @@ WARD: Final[Sequence[Resource]] = (
     a_provenance("v", "Observation/oa", "Patient/b"),
     a_provenance("w", "Provenance/v"),
 )
-
-
-async def put_all(client: httpx.AsyncClient, resources: Iterable[Resource]) -> None:
-    for one in resources:
-        written = await client.put(f"/{one['resourceType']}/{one['id']}", json=one)
-        assert written.status_code in (200, 201), written.text
-
-
-def keys_of(answer: httpx.Response, mode: str) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [
-        f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
-        for entry in answer.json().get("entry", [])
-        if entry["search"]["mode"] == mode
-    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.server.running import a_patient, an_observation, issues_of, serving
-from tests.server.test_includes import an_organization, keys_of, put_all, to
+from tests.server.ward import an_organization, keys_of, put_all, to
 
 
 async def _walked(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.server.running import Server, issues_of
-from tests.server.test_includes import keys_of, put_all
+from tests.server.ward import keys_of, put_all
 
 URL: Final = "http://example.org/Questionnaire/pain"
 

@@ -14,7 +14,7 @@ from pymongo import AsyncMongoClient
 
 from tests.server.hiding import a_consent
 from tests.server.running import BASE, Server, a_patient, an_observation, issues_of, serving
-from tests.server.test_chains import an_encounter, found
+from tests.server.ward import an_encounter, coded, found
 from tests.terminology.resources import a_code_system, a_concept, a_filter, a_value_set, of_system
 
 S: Final = "http://a.example/s"
@@ -23,10 +23,6 @@ ACT: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 R4: Final = "http://hl7.org/fhir"
 GENDER: Final = f"{R4}/ValueSet/administrative-gender"
 VS: Final = "http://a.example/vs"
-
-
-def coded(*codes: str, system: str = S) -> dict[str, Any]:
-    return {"coding": [{"system": system, "code": code} for code in codes]}
 
 
 def seen(id: str, *codes: str, system: str = S, **stated: Any) -> dict[str, Any]:
@@ -82,8 +78,8 @@ WARD: Final[Sequence[dict[str, Any]]] = (
     seen("two", "lung", "rate"),
     seen("elsewhere", "rate", system=UNKNOWN),
     an_observation("ann", id="words", code={"text": "rate"}),
-    an_observation("bob", id="amended", status="amended", code=coded("z")),
-    an_observation("bob", id="corrected", status="corrected", code=coded("z")),
+    an_observation("bob", id="amended", status="amended", code=coded("z", system=S)),
+    an_observation("bob", id="corrected", status="corrected", code=coded("z", system=S)),
     an_encounter("in", "ann", **{"class": {"system": ACT, "code": "ACUTE"}}),
     an_encounter("out", "bob"),
 )
@@ -268,7 +264,7 @@ async def test_a_value_set_shows_nothing_that_the_caller_may_not_see(
     client: httpx.AsyncClient, server: Server
 ) -> None:
     (await client.put("/Patient/cleo", json=a_patient(id="cleo"))).raise_for_status()
-    hidden = an_observation("cleo", id="hidden", code=coded("rate"))
+    hidden = an_observation("cleo", id="hidden", code=coded("rate", system=S))
     (await client.put("/Observation/hidden", json=hidden)).raise_for_status()
     (await client.put("/Consent/c", json=a_consent("cleo", "c", {"type": "deny"}))).raise_for_status()
     async with server.as_("user/*.rs", user="Practitioner/7", purpose="TREAT") as doctor:
