@@ -18,38 +18,25 @@ from fhir_server.search.indexing.extraction import extract
 from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.matching import matches
 from fhir_server.search.predicates.predicate import (
-    And,
     AnyToken,
     Everything,
-    Not,
-    Or,
     Predicate,
     TokenContaining,
     TokenPrefix,
-    all_of,
-    any_of,
-    none_of,
+    rewritten,
 )
 from fhir_server.search.predicates.version import Version
 
 
 def settled(predicate: Predicate, server: Server) -> Predicate:
     """The same question, without what is true of each event of `server`."""
-    return _settled(predicate, _alike(server))
+    alike = _alike(server)
 
+    def of_each(part: Predicate) -> Predicate | None:
+        asks_tokens = isinstance(part, AnyToken | TokenPrefix | TokenContaining)
+        return Everything() if asks_tokens and matches(part, alike) else None
 
-def _settled(predicate: Predicate, alike: Version) -> Predicate:
-    match predicate:
-        case AnyToken() | TokenPrefix() | TokenContaining() if matches(predicate, alike):
-            return Everything()
-        case And(parts=parts):
-            return all_of(*(_settled(part, alike) for part in parts))
-        case Or(parts=parts):
-            return any_of(*(_settled(part, alike) for part in parts))
-        case Not(part=part):
-            return none_of(_settled(part, alike))
-        case _:
-            return predicate
+    return rewritten(predicate, of_each)
 
 
 @lru_cache(maxsize=16)

@@ -74,20 +74,13 @@ def relaxed(predicate: Predicate) -> Predicate:
 
     For superseded versions, which are shown as they are now only if that matches all of it.
     """
-    return rewritten(_positive(predicate), lambda _: Everything())
 
+    def open_question(part: Predicate) -> Predicate | None:
+        # A negated part that asks elsewhere says nothing either way.
+        is_open = isinstance(part, Elsewhere) or (isinstance(part, Not) and asks_elsewhere(part))
+        return Everything() if is_open else None
 
-def _positive(predicate: Predicate) -> Predicate:
-    """A negated part that asks elsewhere says nothing either way."""
-    match predicate:
-        case And(parts=parts):
-            return all_of(*map(_positive, parts))
-        case Or(parts=parts):
-            return any_of(*map(_positive, parts))
-        case Not() if asks_elsewhere(predicate):
-            return Everything()
-        case _:
-            return predicate
+    return rewritten(predicate, open_question)
 
 
 @dataclass(frozen=True, slots=True)

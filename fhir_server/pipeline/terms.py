@@ -9,22 +9,19 @@ https://hl7.org/fhir/R4/search.html#token
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from fhir_server.r4.errors import Forbidden, Invalid, TooCostly, Unsupported
 from fhir_server.search.predicates.predicate import (
-    And,
     Coded,
     Elsewhere,
-    Not,
-    Or,
     Predicate,
     ReferredTo,
     Refers,
-    all_of,
-    any_of,
     asks_elsewhere,
-    none_of,
+    questions_in,
+    rewritten,
 )
 from fhir_server.search.values.token import having
 from fhir_server.store.explaining import stage
@@ -49,22 +46,7 @@ class Terms:
         if not asks_elsewhere(predicate):
             return predicate
         with stage("terms"):
-            return await self._meant(predicate)
-
-    async def _meant(self, predicate: Predicate) -> Predicate:
-        match predicate:
-            case Elsewhere(question=Coded() as question):
-                return await self._having(question)
-            case Elsewhere(question=(Refers() | ReferredTo()) as question):
-                return Elsewhere(replace(question, of=await self._meant(question.of)))
-            case And(parts=parts):
-                return all_of(*[await self._meant(part) for part in parts])
-            case Or(parts=parts):
-                return any_of(*[await self._meant(part) for part in parts])
-            case Not(part=part):
-                return none_of(await self._meant(part))
-            case _:
-                return predicate
+            return _answered(predicate, {each: await self._having(each) for each in _coded_in(predicate)})
 
     async def _having(self, question: Coded) -> Predicate:
         try:
@@ -91,3 +73,27 @@ class Terms:
             case "in", str() as value_set:
                 return await self._terminology.expansion(value_set)
         raise AssertionError("a value set is named by a text, a code by its system and itself")
+
+
+def _coded_in(predicate: Predicate) -> Iterator[Coded]:
+    """What it asks about codes, at each of its steps, in order."""
+    for question in questions_in(predicate):
+        if isinstance(question, Coded):
+            yield question
+        else:
+            yield from _coded_in(question.of)
+
+
+def _answered(predicate: Predicate, having: Mapping[Coded, Predicate]) -> Predicate:
+    """`predicate` with what each question about codes comes to."""
+
+    def answer(part: Predicate) -> Predicate | None:
+        match part:
+            case Elsewhere(question=Coded() as question):
+                return having[question]
+            case Elsewhere(question=(Refers() | ReferredTo()) as question):
+                return Elsewhere(replace(question, of=_answered(question.of, having)))
+            case _:
+                return None
+
+    return rewritten(predicate, answer)

@@ -20,19 +20,15 @@ from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import tagged
 from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.predicate import (
-    And,
     AnyToken,
     AnyWord,
-    Not,
     Nothing,
     OfPatients,
     Or,
     Predicate,
     TokenPrefix,
     WordPrefix,
-    all_of,
-    any_of,
-    none_of,
+    rewritten,
 )
 from fhir_server.search.predicates.version import Version
 
@@ -60,11 +56,11 @@ def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
     if not right.confined:
         return predicate
     own = frozenset(f"{_MEMBER}|Patient/{id}" for id in _patients(right.predicate))
-    return _asking(predicate, own)
+    return rewritten(predicate, lambda part: _asking(part, own))
 
 
-def _asking(predicate: Predicate, own: frozenset[str]) -> Predicate:
-    match predicate:
+def _asking(part: Predicate, own: frozenset[str]) -> Predicate | None:
+    match part:
         case AnyToken(values=values):
             askable = frozenset(value for value in values if not value.startswith(_MEMBER) or value in own)
             return AnyToken(askable) if askable else Nothing()
@@ -76,14 +72,8 @@ def _asking(predicate: Predicate, own: frozenset[str]) -> Predicate:
         case WordPrefix(prefixes=prefixes):
             shown = frozenset(prefix for prefix in prefixes if not prefix.startswith(_WORDS))
             return WordPrefix(shown) if shown else Nothing()
-        case And(parts=parts):
-            return all_of(*(_asking(part, own) for part in parts))
-        case Or(parts=parts):
-            return any_of(*(_asking(part, own) for part in parts))
-        case Not(part=part):
-            return none_of(_asking(part, own))
         case _:
-            return predicate
+            return None
 
 
 def _without_query(event: Resource) -> Resource:

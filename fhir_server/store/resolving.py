@@ -14,7 +14,7 @@ https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,13 +22,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.search.predicates.predicate import (
-    And,
     AnyToken,
     AnyWord,
-    Not,
     OfPatients,
     OnlyOfPatients,
-    Or,
     Predicate,
     TokenBetween,
     TokenContaining,
@@ -36,7 +33,9 @@ from fhir_server.search.predicates.predicate import (
     WordPrefix,
     all_of,
     any_of,
+    leaves_of,
     none_of,
+    rewritten,
 )
 from fhir_server.store.database import Database
 from fhir_server.store.documents import PATIENT_PREFIX, Document
@@ -44,17 +43,6 @@ from fhir_server.store.filters import any_of as one_of
 from fhir_server.store.filters import containing, from_to, starting_with, starting_with_any
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.overflow import OVERFLOWING_TYPES
-
-Leaf = (
-    AnyToken
-    | TokenPrefix
-    | TokenBetween
-    | TokenContaining
-    | AnyWord
-    | WordPrefix
-    | OfPatients
-    | OnlyOfPatients
-)
 
 
 @asynccontextmanager
@@ -88,11 +76,11 @@ async def resolved(
 async def _resolved(
     database: Database,
     predicate: Predicate,
-    leaves: Mapping[Leaf, Document],
+    leaves: Mapping[Predicate, Document],
     session: AsyncClientSession | None,
     limits: StoreLimits,
 ) -> Predicate:
-    markers = {}
+    markers: dict[Predicate, frozenset[str]] = {}
     most = limits.overflow_matches_max
     for leaf, where in leaves.items():
         found = await database.bodies.find(
@@ -107,14 +95,16 @@ async def _resolved(
             raise TooCostly("The search is about too many large resources; narrow it")
         if found:
             markers[leaf] = frozenset(fields["of"] for fields in found)
-    return _rewritten(predicate, markers) if markers else predicate
+    return rewritten(predicate, lambda part: _marked(part, markers)) if markers else predicate
 
 
-def _leaves(predicate: Predicate, types: frozenset[str] | None, limits: StoreLimits) -> dict[Leaf, Document]:
+def _leaves(
+    predicate: Predicate, types: frozenset[str] | None, limits: StoreLimits
+) -> dict[Predicate, Document]:
     """The parts that tokens put aside could answer, with the filter that finds these."""
     words_alone = types is not None and types.isdisjoint(OVERFLOWING_TYPES)
-    found: dict[Leaf, Document] = {}
-    for leaf in _parts(predicate):
+    found: dict[Predicate, Document] = {}
+    for leaf in leaves_of(predicate):
         if words_alone and not isinstance(leaf, AnyWord | WordPrefix):
             continue
         where = _asked(leaf, limits)
@@ -123,29 +113,7 @@ def _leaves(predicate: Predicate, types: frozenset[str] | None, limits: StoreLim
     return found
 
 
-def _parts(predicate: Predicate) -> Iterator[Leaf]:
-    match predicate:
-        case And(parts=parts) | Or(parts=parts):
-            for part in parts:
-                yield from _parts(part)
-        case Not(part=part):
-            yield from _parts(part)
-        case (
-            AnyToken()
-            | TokenPrefix()
-            | TokenBetween()
-            | TokenContaining()
-            | AnyWord()
-            | WordPrefix()
-            | OfPatients()
-            | OnlyOfPatients()
-        ):
-            yield predicate
-        case _:
-            return
-
-
-def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
+def _asked(leaf: Predicate, limits: StoreLimits) -> Document | None:
     """The filter for what of `bodies` answers the leaf; None when each version answers it by itself."""
     match leaf:
         case AnyToken(values=values):
@@ -172,6 +140,8 @@ def _asked(leaf: Leaf, limits: StoreLimits) -> Document | None:
             if len(ids) < limits.name_tokens_inline_max:
                 return None
             return _of_others([PATIENT_PREFIX + id for id in ids])
+        case _:
+            return None
 
 
 def _of_others(named: list[str]) -> Document:
@@ -180,26 +150,22 @@ def _of_others(named: list[str]) -> Document:
     return {"tok": {"$elemMatch": bounds}}
 
 
-def _rewritten(predicate: Predicate, markers: Mapping[Leaf, frozenset[str]]) -> Predicate:
-    match predicate:
-        case And(parts=parts):
-            return all_of(*(_rewritten(part, markers) for part in parts))
-        case Or(parts=parts):
-            return any_of(*(_rewritten(part, markers) for part in parts))
-        case Not(part=part):
-            return none_of(_rewritten(part, markers))
-        case AnyToken(values=values) if predicate in markers:
-            return AnyToken(values | markers[predicate])
-        case AnyWord(values=values) if predicate in markers:
-            return AnyWord(values | markers[predicate])
-        case WordPrefix() if predicate in markers:
-            return any_of(predicate, AnyWord(markers[predicate]))
-        case TokenPrefix() | TokenBetween() | TokenContaining() | OfPatients() if predicate in markers:
-            return any_of(predicate, AnyToken(markers[predicate]))
-        case OnlyOfPatients() if predicate in markers:
-            return all_of(predicate, none_of(AnyToken(markers[predicate])))
+def _marked(part: Predicate, markers: Mapping[Predicate, frozenset[str]]) -> Predicate | None:
+    """The part, if it was looked up, with the markers of what was found."""
+    found = markers.get(part)
+    if found is None:
+        return None
+    match part:
+        case AnyToken(values=values):
+            return AnyToken(values | found)
+        case AnyWord(values=values):
+            return AnyWord(values | found)
+        case WordPrefix():
+            return any_of(part, AnyWord(found))
+        case OnlyOfPatients():
+            return all_of(part, none_of(AnyToken(found)))
         case _:
-            return predicate
+            return any_of(part, AnyToken(found))
 
 
 _STARTS: Final = tuple(f"{type}|" for type in sorted(OVERFLOWING_TYPES))
