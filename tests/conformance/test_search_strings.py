@@ -62,11 +62,23 @@ async def test_surplus_white_space_does_not_matter(shelf: Shelf) -> None:
     assert await shelf.finds("Patient?family=van%20der%20%20berg") == {"it"}
 
 
-@pytest.mark.xfail(reason="punctuation counts, as it does for `:exact`")
 async def test_punctuation_does_not_matter(shelf: Shelf) -> None:
     """Punctuation should be ignored"""
-    await shelf.has("Patient", it=named(family="O'Brien"))
-    assert await shelf.finds("Patient?family=obrien") == {"it"}
+    await shelf.has(
+        "Patient", it=named(family="O'Brien"), plain=named(family="OBrien"), two=named(given=["Anne-Marie"])
+    )
+    for value in ("obrien", "O'Brien", "O\u2019Bri"):
+        assert await shelf.finds(f"Patient?family={value}") == {"it", "plain"}, value
+    assert await shelf.finds("Patient?family:exact=O'Brien") == {"it"}
+    for value in ("Anne%20Marie", "anne-m"):
+        assert await shelf.finds(f"Patient?given={value}") == {"two"}, value
+
+
+async def test_what_is_punctuation_alone_is_refused_by_name(shelf: Shelf) -> None:
+    """What is punctuation alone would find everything: it is refused; `:exact` finds it"""
+    await shelf.has("Patient", it=named(family="?"))
+    assert "family" in await shelf.refuses("Patient?family=-")
+    assert await shelf.finds("Patient?family:exact=?") == {"it"}
 
 
 async def test_each_string_of_a_name_is_searched(shelf: Shelf) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -27,16 +28,30 @@ from fhir_server.search.values.folding import folded
         ("ΣΊΣΥΦΟΣ", "σισυφοσ"),
         ("İstanbul", "istanbul"),
         ("ﬁne", "fine"),
-        ("O'Brien-Smith", "o'brien-smith"),
+        ("O'Brien-Smith", "obrien smith"),
+        ("O\u2019Brien", "obrien"),
+        ("O\u00b4Brien", "obrien"),
+        ("St. Mary's", "st marys"),
+        ("Hawai\u02bbi", "hawaii"),
+        ("Gal\u00b7la", "galla"),
+        ("P.O. Box 4-B/2", "po box 4 b 2"),
+        ("Berg,Ann", "berg ann"),
+        ("1.5 (1,5) mg.", "1.5 1,5 mg"),
+        ("A+ <5 a|b", "a+ <5 a|b"),
+        ("\u3010\u738b\u3011", "\u738b"),
+        ("...", ""),
         ("王小明", "王小明"),
         ("한국", unicodedata.normalize("NFKD", "한국")),
     ],
 )
-def test_case_accents_and_spacing_are_left_out(text: str, expected: str) -> None:
+def test_case_accents_punctuation_and_spacing_are_left_out(text: str, expected: str) -> None:
     assert folded(text) == expected
 
 
-@given(st.text(max_size=30))
+texts = st.text(max_size=30) | st.text(alphabet="aÉ1 .,'-\u00b4\u2019\u00ad…ŉ", max_size=12)
+
+
+@given(texts)
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert folded(folded(text)) == folded(text)
 
@@ -44,6 +59,21 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 @given(st.text(max_size=30))
 def test_how_a_text_is_composed_does_not_matter(text: str) -> None:
     assert folded(unicodedata.normalize("NFC", text)) == folded(unicodedata.normalize("NFD", text))
+
+
+@given(texts, st.integers(0, 12), st.integers(0, 12))
+def test_a_part_of_a_text_is_found_in_it_and_a_beginning_at_its_beginning(
+    text: str, start: int, length: int
+) -> None:
+    assert folded(text[start : start + length]) in folded(text)
+    assert folded(text).startswith(folded(text[:length]))
+
+
+@given(texts)
+def test_no_punctuation_is_left_but_in_numbers(text: str) -> None:
+    marks = [mark for mark in folded(text) if unicodedata.category(mark).startswith("P")]
+    within = re.findall(r"(?<=\d)[.,](?=\d)", folded(text))
+    assert marks == within
 
 
 @given(st.lists(st.text(alphabet=st.characters(categories=["L"]), min_size=1, max_size=8), max_size=4))

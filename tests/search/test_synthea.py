@@ -87,7 +87,7 @@ def names(patient: Json) -> Iterator[str]:
 
 
 def folded_names(patient: Json) -> list[str]:
-    return [name.translate(PLAIN).lower() for name in names(patient)]
+    return [re.sub("['.]", "", name.translate(PLAIN).lower()).replace("-", " ") for name in names(patient)]
 
 
 def test_patients_by_name() -> None:

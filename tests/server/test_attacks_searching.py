@@ -258,7 +258,7 @@ async def test_a_value_is_a_value(client: httpx.AsyncClient, value: str) -> None
     [
         ("name:contains=(a%2B)%2B$", ["a"]),
         ("name=(a%2B)%2B$", ["a"]),
-        ("name:contains=.*", ["c"]),
+        ("name:exact=.*", ["c"]),
         ("name:contains=$where", ["a"]),
         ("name:exact=" + "a" * 60, ["b"]),
         ("name:contains=" + "a" * 59 + "b", []),

@@ -20,7 +20,7 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.search.declared.parameters import parameters_of
 from fhir_server.search.predicates.predicate import AnyWord, Predicate, WordPrefix, all_of, any_of, none_of
 from fhir_server.search.values.escaping import unescaped
-from fhir_server.search.values.folding import folded
+from fhir_server.search.values.folding import unaccented
 from fhir_server.search.values.indexed_words import NEEDS
 from fhir_server.search.values.words import WORD_CHARACTERS_MAX, words_in
 
@@ -138,7 +138,7 @@ class _Reader:
         """Each word of a term: `8480-6` is two. A star behind it leaves the last one open."""
         closed, star = text.removesuffix("*"), text.endswith("*")
         words = words_in(closed)
-        if not words or "*" in closed or (star and not folded(closed).endswith(words[-1])):
+        if not words or "*" in closed or (star and not unaccented(closed).endswith(words[-1])):
             raise self._refused("a term without a word, or a `*` elsewhere than behind one")
         if any(len(word) > WORD_CHARACTERS_MAX for word in words):
             raise Invalid(f"A word of `{self._code}` has at most {WORD_CHARACTERS_MAX} characters")

@@ -1,5 +1,5 @@
 """
-string: case, accents and spacing do not matter, and the beginning is enough.
+string: case, accents, punctuation and spacing do not matter, and the beginning is enough.
 
 Extracted from a string or markdown as a whole, from the parts of a HumanName or Address each:
 `|muller|Müller`, folded for the default search, then as written for `:exact`.
@@ -119,6 +119,8 @@ def _suffixes(text: str) -> list[str]:
         return [f"|{escape(plain)}|{escape(text)}"]
     # Nothing after it: `:exact` must not find a text by a part of it.
     beginning = f"|{escape(plain[:STRING_CHARACTERS_MAX])}"
+    if len(plain) <= STRING_CHARACTERS_MAX:
+        beginning += "|"
     starts = range(0, max(1, len(plain) - STRING_CHARACTERS_MAX), STRING_CHARACTERS_MAX)
     parts = [plain[start : start + 2 * STRING_CHARACTERS_MAX] for start in starts]
     # The last part ends as a shorter text does, so that its end can be looked for.
@@ -150,10 +152,12 @@ def _refusing_nul(parameter: Parameter, text: str) -> str:
 
 
 def asked(parameter: Parameter, value: str) -> str:
-    """A search value as strings are compared. Raises Invalid when it is blank or too long."""
+    """A search value as strings are compared. Raises Invalid when nothing is left of it, or too much."""
     text = folded(unescaped(value))
     if not text:
-        raise Invalid(f"The value of `{parameter.code}` is blank")
+        raise Invalid(
+            f"The value of `{parameter.code}` has nothing that is searched: it is blank or punctuation"
+        )
     _refuse_long(parameter, text)
     return text
 

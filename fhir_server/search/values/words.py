@@ -1,7 +1,7 @@
 """
 The words of a resource, for `_text` and `_content`.
 
-A word is a run of letters and digits, folded as strings are (values/folding.py); each Chinese or
+A word is a run of letters and digits, without case and accents (folding.py); each Chinese or
 Japanese character is one of its own, since nothing stands between their words. It is kept whole:
 nothing is stemmed, no word is left out for being common.
 
@@ -25,7 +25,7 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.fhirpath.model import alternatives, is_primitive
 from fhir_server.r4.narrative import text_of
 from fhir_server.r4.resource import Resource
-from fhir_server.search.values.folding import folded
+from fhir_server.search.values.folding import unaccented
 
 FullText = Literal["off", "narrative", "content"]
 """What is kept the words of: nothing, narratives, everything."""
@@ -48,7 +48,7 @@ _ASCII: Final = re.compile("[a-z0-9]+")
 
 def words_in(text: str) -> list[str]:
     """The words of `text` in their order, folded and uncut."""
-    plain = folded(text)
+    plain = unaccented(text)
     found: list[str] = (_ASCII if plain.isascii() else _word()).findall(plain)
     return found
 
