@@ -316,6 +316,21 @@ async def test_a_chain_without_types_does_not_multiply(
     assert ids_of(await ask(client, "/Composition", "subject:Patient.link:Patient.link:Patient.name=x")) == []
 
 
+async def test_a_filter_in_brackets_in_brackets_does_not_multiply(client: httpx.AsyncClient) -> None:
+    """What stands in brackets is about each type that the name before them may lead to."""
+    for steps in (4, 5, 9):
+        text = "_id eq x"
+        for _ in range(steps):
+            text = f"subject[{text}]._id eq x"
+        started = time.monotonic()
+        answer = await ask(client, "/Composition", f"_filter={quote(text)}", post=True)
+        assert time.monotonic() - started < SECONDS_MAX / 4
+        if steps < 6:
+            assert ids_of(answer) == []
+        else:
+            assert refused(answer) in TOO_MUCH
+
+
 async def test_the_most_that_may_be_asked_of_words_is_answered(client: httpx.AsyncClient) -> None:
     for criterion in ("_content=a*", "_content=NOT a*", "_content=" + "a b " * 25):
         starred = "&".join([criterion] * 19)

@@ -99,8 +99,24 @@ class _Compiling:
         self._site = site
         self._limits = limits
         self._why_not = Reasons(site.indexed).why_not
+        self._known: dict[tuple[Filter, tuple[str, ...]], Predicate | FhirError] = {}
 
     def of(self, filter: Filter, types: tuple[str, ...]) -> Predicate:
+        """
+        Compiled once for the same types: brackets within brackets lead to the same ones along many ways.
+        """
+        asked = filter, types
+        if asked not in self._known:
+            try:
+                self._known[asked] = self._compiled(filter, types)
+            except (Invalid, Unsupported) as refusal:
+                self._known[asked] = refusal
+        found = self._known[asked]
+        if isinstance(found, FhirError):
+            raise found
+        return found
+
+    def _compiled(self, filter: Filter, types: tuple[str, ...]) -> Predicate:
         match filter:
             case Negated(filter=inner):
                 return none_of(self.of(inner, types))
@@ -135,11 +151,26 @@ class _Compiling:
         if refusal is not None:
             raise refusal
         ends = tuple(end for end in ends_of(link, types) if self._why_not((end,), following) is None)
+        if step.filter is not None:
+            ends = self._having(step.filter, ends)
         of = self._path(tuple(rest), ends, operator, value)
         if step.filter is not None:
-            inner = step.filter
-            of = all_of(of, self._each(ends, lambda end: self.of(inner, (end,))))
+            of = all_of(of, self.of(step.filter, ends))
         return Elsewhere(Refers(names_of(step.name, types), frozenset(ends), of))
+
+    def _having(self, filter: Filter, types: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `types` that it can be asked of; raises what the first one refuses when there is none."""
+        having: list[str] = []
+        refusals: list[FhirError] = []
+        for type in types:
+            try:
+                self.of(filter, (type,))
+                having.append(type)
+            except (Invalid, Unsupported) as refusal:
+                refusals.append(refusal)
+        if refusals and not having:
+            raise refusals[0]
+        return tuple(having)
 
     def _each(self, types: tuple[str, ...], ask: Callable[[str], Predicate]) -> Predicate:
         """Of each type that it can be asked of; raises what the first one refuses when there is none."""
