@@ -31,7 +31,7 @@ from fhir_server.pipeline.settling import Settling
 from fhir_server.pipeline.stored_terminology import StoredTerminology
 from fhir_server.pipeline.terms import Terms
 from fhir_server.pipeline.trail import Trail
-from fhir_server.policy.redaction import asking_of_shown_members
+from fhir_server.policy.redaction import asking_of_shown_members, tells_of_members
 from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
 from fhir_server.r4.resource import Key, Resource
@@ -120,7 +120,7 @@ def _of_shown_members(query: Query, caller: Caller) -> Query:
         right = right_of(caller, "Group", "s")
     except Forbidden:
         return query
-    if right.confined and any(key.parameter == "member" for key in query.order):
+    if right.confined and any(tells_of_members(f"Group|{key.parameter or ''}") for key in query.order):
         raise Forbidden("The members of a Group are not all shown to this caller, nor sorted by")
     return replace(query, predicate=asking_of_shown_members(query.predicate, right))
 

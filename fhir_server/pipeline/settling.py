@@ -25,7 +25,7 @@ from typing import Final
 from fhir_server.pipeline.admission import restriction, right_of
 from fhir_server.pipeline.auditing import audit_page
 from fhir_server.pipeline.services import Services
-from fhir_server.policy.redaction import asking_of_shown_members
+from fhir_server.policy.redaction import asking_of_shown_members, tells_of_members
 from fhir_server.r4.errors import Forbidden, TooCostly
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
@@ -136,7 +136,9 @@ class Settling:
     def _key(self, key: SortKey) -> SortKey:
         if key.end is None:
             return key
-        if "Group|member" in key.end.names and not self._shows_all_members(frozenset(("Group",))):
+        sorted_by = (*key.end.names, *(f"{type}|{key.end.key.parameter or ''}" for type in key.end.types))
+        tells = any(map(tells_of_members, sorted_by))
+        if tells and not self._shows_all_members(frozenset(("Group",))):
             raise Forbidden("The members of a Group are not all shown to this caller, nor sorted by")
         end = replace(key.end, key=self._key(key.end.key), of=self._visible(key.end.types))
         return replace(key, end=end)

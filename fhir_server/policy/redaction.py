@@ -10,6 +10,7 @@ https://hl7.org/fhir/R4/group.html, https://hl7.org/fhir/R4/auditevent.html
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,14 +19,19 @@ from msgspec.structs import replace
 from fhir_server.policy.context import Right
 from fhir_server.r4.resource import Resource, from_text, to_text
 from fhir_server.r4.shaping import tagged
+from fhir_server.search.declared.parameters import r4_parameters_of
 from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.predicate import (
     AnyToken,
     AnyWord,
+    InRange,
     Nothing,
     OfPatients,
     Or,
     Predicate,
+    RangePrefix,
+    TokenBetween,
+    TokenContaining,
     TokenPrefix,
     WordPrefix,
     rewritten,
@@ -50,8 +56,8 @@ def redacted(version: Version, right: Right) -> Version:
 
 def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
     """
-    `predicate`, asking of a Group's members only for those that this right shows, and for none of its
-    words, which name them all.
+    `predicate`, asking of a Group's members only for those that this right shows, and for nothing else
+    that tells of them.
     """
     if not right.confined:
         return predicate
@@ -62,18 +68,47 @@ def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
 def _asking(part: Predicate, own: frozenset[str]) -> Predicate | None:
     match part:
         case AnyToken(values=values):
-            askable = frozenset(value for value in values if not value.startswith(_MEMBER) or value in own)
+            askable = frozenset(value for value in values if value in own or not tells_of_members(value))
             return AnyToken(askable) if askable else Nothing()
-        case TokenPrefix(prefix=prefix) if prefix.startswith(_MEMBER):
-            return AnyToken(own) if own and prefix == f"{_MEMBER}|" else Nothing()
+        case TokenPrefix(prefix=prefix) if prefix == f"{_MEMBER}|":
+            return AnyToken(own) if own else Nothing()
         case AnyWord(values=values):
-            shown = frozenset(value for value in values if not value.startswith(_WORDS))
+            shown = frozenset(value for value in values if not tells_of_members(value))
             return AnyWord(shown) if shown else Nothing()
         case WordPrefix(prefixes=prefixes):
-            shown = frozenset(prefix for prefix in prefixes if not prefix.startswith(_WORDS))
+            shown = frozenset(prefix for prefix in prefixes if not tells_of_members(prefix))
             return WordPrefix(shown) if shown else Nothing()
+        case (
+            TokenPrefix(prefix=start)
+            | TokenBetween(low=start)
+            | TokenContaining(start=start)
+            | InRange(parameter=start)
+            | RangePrefix(prefix=start)
+        ) if tells_of_members(start):
+            return Nothing()
         case _:
             return None
+
+
+def tells_of_members(start: str) -> bool:
+    """
+    Does what stands under this name (`Type|param`, whatever follows) depend on a Group's members?
+
+    Its words name them all, and a search parameter that somebody has declared may be about anything.
+    """
+    type, _, rest = start.partition("|")
+    code = rest.partition("|")[0].partition(":")[0]
+    return type == "Group" and bool(code) and f"Group|{code}" not in _of_the_group_itself()
+
+
+@functools.cache
+def _of_the_group_itself() -> frozenset[str]:
+    return frozenset(
+        name
+        for code, parameter in r4_parameters_of("Group").items()
+        if code not in _OF_MEMBERS
+        for name in parameter.found_as
+    )
 
 
 def _without_query(event: Resource) -> Resource:
@@ -97,7 +132,7 @@ def _group_of(group: Resource, visible: frozenset[str]) -> Resource:
 def _entry_of(entry: Entry, visible: frozenset[str]) -> Entry:
     """What the text no longer names is not followed from the Group either."""
     own = frozenset(f"{_MEMBER}|{reference}" for reference in visible)
-    tokens = tuple(token for token in entry.tokens if not token.startswith(f"{_MEMBER}|") or token in own)
+    tokens = tuple(token for token in entry.tokens if token in own or not tells_of_members(token))
     return replace(entry, tokens=tokens)
 
 
@@ -117,6 +152,6 @@ def _patients(predicate: Predicate) -> Iterator[str]:
 
 
 _MEMBER: Final = "Group|member"
-_WORDS: Final = ("Group|_text|", "Group|_content|")
-"""Any of them may be the name of a member who is not shown."""
+_OF_MEMBERS: Final = frozenset(("member", "_text", "_content"))
+"""R4's search parameters that depend on members: any word may be the name of one."""
 _OF_ALL_MEMBERS: Final = frozenset(("quantity", "text", "contained"))
