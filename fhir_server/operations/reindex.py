@@ -7,7 +7,7 @@ the passes over each type, `GET SearchParameter/[id]/$reindex-status` of one sea
 
 * `active` it is answered; `building` it will be; `failed` some resource would have more index entries
   than it may, so that it cannot be; `removing` its entries are being removed; `none` it has none
-* `done` of `total` resources of its types have been looked at
+* `done` of `total` resources of its types have been looked at; told only to who may read all of them
 
 https://hl7.org/fhir/R4/operations.html
 """
@@ -52,7 +52,12 @@ def status_of_all(passes: Iterable[Pass]) -> Resource:
     return _parameters([_code("status", "under-way" if busy else "ended"), *_of_types(listed)])
 
 
-def status_of(status: str, numbers: Mapping[str, int], passes: Mapping[str, Pass]) -> Resource:
+def status_of(status: str) -> Resource:
+    """One search parameter, and not how many resources there are."""
+    return _parameters([_code("status", status)])
+
+
+def progress_of(status: str, numbers: Mapping[str, int], passes: Mapping[str, Pass]) -> Resource:
     """One search parameter, which waits for the passes of these numbers."""
     listed = [passes[name] for name in sorted(numbers) if name in passes]
     return _parameters(

@@ -60,10 +60,9 @@ class SearchParameters:
         waited_for = [passes[name] for name in numbers if name in passes]
         done = sum(done_of(each, numbers[each.type]) for each in waited_for)
         total = sum(each.total for each in waited_for)
-        return (
-            f"The search parameter `{one.code}` is being indexed, {done} of {total} resources are done: "
-            "ask again later"
-        )
+        # How many there are is not said: not all of them may be the caller's to know.
+        percent = 100 * done // total if total else 0
+        return f"The search parameter `{one.code}` is being indexed, {percent} % is done: ask again later"
 
 
 def _words(parameters: Parameters) -> Iterable[str]:

@@ -178,6 +178,25 @@ async def test_until_it_is_complete_a_search_is_refused_and_nothing_else_is(serv
         assert await status(client, id) == {"status": "active", "done": 1, "total": 1}
 
 
+async def test_how_many_resources_there_are_is_told_to_who_may_read_all_of_them(server: Server) -> None:
+    async with server.as_() as client:
+        for id in ("one", "two"):
+            await put(client, a_patient(**MARRIED), id)
+        id = await declare(client, MARRIAGE)
+        told = await client.get("Patient?marriage=M")
+        assert told.status_code == 200 or " 2 " not in issues_of(told)[0]["diagnostics"]
+        await complete(client, MARRIAGE)
+    everything = {"status": "active", "done": 2, "total": 2}
+    async with server.as_("system/Patient.r system/SearchParameter.r") as client:
+        assert await status(client, id) == everything
+    async with server.as_("system/SearchParameter.r") as client:
+        assert await status(client, id) == {"status": "active"}
+    async with server.as_("patient/*.rs", patient="one") as client:
+        assert await status(client, id) == {"status": "active"}
+    async with server.as_("user/*.rs", user="Practitioner/1") as client:
+        assert await status(client, id) == {"status": "active"}
+
+
 async def test_a_draft_is_judged_and_answers_when_it_becomes_active(server: Server) -> None:
     async with server.as_() as client:
         await put(client, {**MARRIAGE, "status": "draft"}, "ours")
