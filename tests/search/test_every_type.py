@@ -83,6 +83,8 @@ def searches_for(token: str) -> Iterator[tuple[str, str]]:
         yield f"{code}:missing", "false"
     elif name.endswith(":whole"):
         yield f"{code}:contains", written(parts[0][:200])
+    elif name.endswith(":word"):
+        yield code, written(parts[0])
     elif parameter.type == "string":
         yield name, written(parts[0])
         if len(parts) > 1:

@@ -142,6 +142,24 @@ def test_contains_finds_exactly_the_strings_that_have_the_text(text: str, value:
         assert finds(patient, "name:contains", written(text)) == expected
 
 
+texts_of_names = st.text(alphabet="ab -'", min_size=1, max_size=8)
+
+
+@given(texts_of_names, texts_of_names, texts_of_names, st.text(alphabet="ab -", min_size=1, max_size=4))
+def test_a_name_is_found_by_the_beginning_of_each_of_its_words(
+    family: str, given_name: str, text: str, asked: str
+) -> None:
+    patient = {"resourceType": "Patient", "name": [{"family": family, "given": [given_name], "text": text}]}
+    wanted = folded(asked)
+    if wanted:
+        parts = {"family": [family], "given": [given_name], "name": [family, given_name, text]}
+        for code, stated in parts.items():
+            expected = any(f" {wanted}" in f" {folded(each)}" for each in stated)
+            assert finds(patient, code, asked) == expected
+            assert finds(patient, f"{code}:exact", asked) == (asked in stated)
+        assert finds(patient, "_filter", f'family sw "{asked}"') == folded(family).startswith(wanted)
+
+
 @given(st.integers(0, 1_000), st.integers(1, 200), st.integers(190, 1_200))
 def test_contains_finds_any_part_of_a_text_of_any_length(start: int, length: int, size: int) -> None:
     # No two parts of the text are alike.

@@ -87,7 +87,9 @@ def names(patient: Json) -> Iterator[str]:
 
 
 def folded_names(patient: Json) -> list[str]:
-    return [re.sub("['.]", "", name.translate(PLAIN).lower()).replace("-", " ") for name in names(patient)]
+    """From each of their words on."""
+    found = [re.sub("['.]", "", name.translate(PLAIN).lower()).replace("-", " ") for name in names(patient)]
+    return [" ".join(name.split()[start:]) for name in found for start in range(len(name.split()))]
 
 
 def test_patients_by_name() -> None:

@@ -229,7 +229,7 @@ class _Compiling:
     def _string(self, parameter: Parameter, operator: Operator, value: str) -> Predicate:
         match operator:
             case "sw":
-                return self._ask(parameter, value)
+                return any_of(*(string.starting(part, value) for part in parameter.parts()))
             case "co":
                 return self._ask(parameter, value, "contains")
             case _ if operator in _STRINGS:

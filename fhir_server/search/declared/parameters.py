@@ -87,7 +87,7 @@ class Parameter:
     is found as `Observation|code` and `Observation|component-code`, its `found_as`.
 
     A composite has `components`, whose alternatives are relative to what its own select. `url` is
-    the canonical of its definition.
+    the canonical of its definition. `of_names` is for strings: these are names of people, or parts of them.
     """
 
     resource_type: str
@@ -102,6 +102,7 @@ class Parameter:
     found_as: tuple[str, ...]
     components: tuple[Parameter, ...] = ()
     url: str = ""
+    of_names: bool = False
 
     @property
     def supported(self) -> bool:
@@ -203,7 +204,14 @@ def _parameter(resource_type: str, declared: SearchParameter) -> Parameter:
         found_as=(),
         components=_components(resource_type, declared, selected),
         url=declared.url,
+        of_names=declared.type == "string" and bool(selected) and all(map(_is_name, selected)),
     )
+
+
+def _is_name(outcome: Outcome) -> bool:
+    """A HumanName or a part of one."""
+    within = outcome.element.path.partition(".")[0] if outcome.element else None
+    return "HumanName" in (within, outcome.type) and within != "Extension"
 
 
 def _components(resource_type: str, declared: SearchParameter, selected: Outcomes) -> tuple[Parameter, ...]:

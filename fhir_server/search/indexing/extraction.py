@@ -75,8 +75,8 @@ _EXTENTS: Final[Mapping[str, Extents]] = {
 _ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
 """Parameters over what the store knows of every version anyway."""
 
-_BESIDE: Final = (":text|", ":of-type|", ":whole|")
-"""What only a modifier asks for says nothing of whether there is a value."""
+_BESIDE: Final = (":text|", ":of-type|", ":whole|", ":word|")
+"""What stands beside a value says nothing of whether there is one."""
 
 _PATIENT: Final = "|Patient/"
 
@@ -318,8 +318,8 @@ def _joined(
 
 def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
     uses: list[Use] = []
-    for type in dict.fromkeys(parameter.type for parameter in parameters):
-        alike = [parameter for parameter in parameters if parameter.type == type]
+    for type, of_names in dict.fromkeys((each.type, each.of_names) for each in parameters):
+        alike = [each for each in parameters if (each.type, each.of_names) == (type, of_names)]
         names = tuple(parameter.name for parameter in alike)
         if type in _EXTENTS:
             uses.append(_AsRanges(_EXTENTS[type], names))
@@ -327,7 +327,8 @@ def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
             uses.append(_AsPoint(names))
         else:
             in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
-            uses.append(_AsTokens(_SUFFIXES[type], names, in_compartment))
+            suffixes = string.suffixes_of_names if of_names else _SUFFIXES[type]
+            uses.append(_AsTokens(suffixes, names, in_compartment))
     return tuple(uses)
 
 

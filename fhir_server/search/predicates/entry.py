@@ -12,6 +12,7 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|code:text|heart rate`     the words that go with a code, folded, their first 200 characters
 * `Patient|identifier:of-type|http://a.example|MR|7`   an identifier with the code of its type
 * `Patient|name|muller|Müller`           a string, folded to lower case without accents; as written
+* `Patient|name:word|den berg`           what follows the first word of a name: its later words begin so
 * `Observation|value-string:whole|...`   all of a string of more than 200 characters, in parts that overlap
 * `Observation|code|`                    the element is there, but has nothing to search by
 * `~deleted`                             a tombstone

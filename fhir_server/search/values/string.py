@@ -8,12 +8,17 @@ Of a longer text than STRING_CHARACTERS_MAX that token has the beginning alone. 
 it is kept in `:whole|...`, parts of twice that length, each beginning in the middle of the one before:
 whatever may be asked for lies in one of them as a whole. The last part has a `|` behind it.
 
+Names of people are found by the beginning of each of their words, as R4 recommends: what follows the first
+word of a part is kept beside it, from each word on, `:word|quinones` of Carreno Quinones. What something else
+begins with anyway is left out: of a name as a text, the family and given names that stand beside it.
+
 https://hl7.org/fhir/R4/search.html#string
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from fhir_server.r4.errors import Invalid
@@ -36,6 +41,10 @@ from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.site import Site
 
 _WHOLE: Final = "whole"
+_WORD: Final = "word"
+
+NAME_WORDS_MAX: Final = 8
+"""Of one part of a name: words behind the first one by which it is found."""
 
 _PARTS: Final = {
     "HumanName": ("text", "family", "given", "prefix", "suffix"),
@@ -45,25 +54,35 @@ _PARTS: Final = {
 
 def suffixes(nodes: Collection, _site: Site) -> list[str]:
     """What follows the parameter's name in each token."""
-    found: list[str] = []
-    for type, value, _ in nodes:
-        if isinstance(value, str):
-            found += _suffixes(value)
-        elif isinstance(value, dict):
-            for part in _PARTS.get(type, ()):
-                found += _part(value.get(part))
-    return found
+    return [suffix for text in _texts(nodes) for suffix in _suffixes(text, folded(text))]
+
+
+def suffixes_of_names(nodes: Collection, _site: Site) -> list[str]:
+    """The same of names of people, with what they are found by beside their beginnings."""
+    texts = [(text, folded(text)) for text in _texts(nodes)]
+    found = [suffix for text, plain in texts for suffix in _suffixes(text, plain)]
+    beginnings = {plain[:STRING_CHARACTERS_MAX] for _, plain in texts}
+    words = {rest for text in beginnings for rest in _later_words(text)}
+    return [*found, *(f":{_WORD}|{escape(each)}" for each in _not_begun_by_others(words, beginnings))]
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], _site: Site) -> Predicate:
     """One of `values` is how a string of the parameter starts; `:exact`: what it is; `:contains`: in it."""
     if modifier is None:
-        return any_of(*(_starts_with(parameter, value) for value in values))
+        words = (f"{parameter.name}:{_WORD}",) if parameter.of_names else ()
+        return any_of(
+            *(_starting(name, parameter, value) for value in values for name in (parameter.name, *words))
+        )
     if modifier == "exact":
         return union(_is(parameter, value) for value in values)
     if modifier == "contains":
         return any_of(*(part for value in values for part in _containing(parameter, value)))
     raise refuse_modifier(parameter.code, modifier, "exact", "contains", "missing")
+
+
+def starting(parameter: Parameter, value: str) -> Predicate:
+    """A string of the parameter starts so, folded: no later word of it."""
+    return _starting(parameter.name, parameter, value)
 
 
 def equal(parameter: Parameter, value: str) -> Predicate:
@@ -106,15 +125,40 @@ def _starts(parameter: Parameter, value: str) -> tuple[str, str]:
     return start, f"{start}|"
 
 
-def _part(value: Any) -> list[str]:
-    if value is None:
-        return []
-    parts = value if isinstance(value, list) else [value]
-    return [suffix for part in parts if isinstance(part, str) for suffix in _suffixes(part)]
+def _texts(nodes: Collection) -> Iterator[str]:
+    """The strings, and those that are parts of others."""
+    for type, value, _ in nodes:
+        parts = [value]
+        if isinstance(value, dict):
+            parts = [part for name in _PARTS.get(type, ()) for part in _listed(value.get(name))]
+        yield from (part for part in parts if isinstance(part, str))
 
 
-def _suffixes(text: str) -> list[str]:
-    plain = folded(text)
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _later_words(text: str) -> Iterator[str]:
+    """What follows the first word, from each word on."""
+    for _ in range(NAME_WORDS_MAX):
+        _, _, text = text.partition(" ")
+        if not text:
+            return
+        yield text
+
+
+def _not_begun_by_others(words: set[str], texts: set[str]) -> list[str]:
+    """Those of `words` that nothing else begins with."""
+    # What begins with a text follows it, in the order of texts.
+    together = [*sorted(words | texts), ""]
+    return [
+        one
+        for one, following in pairwise(together)
+        if one in words and one not in texts and not following.startswith(one)
+    ]
+
+
+def _suffixes(text: str, plain: str) -> list[str]:
     if len(text) <= STRING_CHARACTERS_MAX:
         return [f"|{escape(plain)}|{escape(text)}"]
     # Nothing after it: `:exact` must not find a text by a part of it.
@@ -131,8 +175,8 @@ def _suffixes(text: str) -> list[str]:
     ]
 
 
-def _starts_with(parameter: Parameter, value: str) -> Predicate:
-    return TokenPrefix(f"{parameter.name}|{escape(asked(parameter, value))}")
+def _starting(name: str, parameter: Parameter, value: str) -> Predicate:
+    return TokenPrefix(f"{name}|{escape(asked(parameter, value))}")
 
 
 def _containing(parameter: Parameter, value: str) -> tuple[Predicate, ...]:
