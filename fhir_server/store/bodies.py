@@ -19,7 +19,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from fhir_server.store.database import Collection
 from fhir_server.store.documents import Document, history_id, key_of
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.overflow import is_overflowing, set_aside_tokens, set_aside_words, whole
+from fhir_server.store.overflow import is_overflowing, set_aside_entry, whole
 
 PART_DIGITS: Final = 3
 
@@ -29,8 +29,7 @@ def set_aside(fields: Document, limits: StoreLimits) -> list[Document]:
     name = _name(fields)
     return [
         *_set_aside_text(fields, name, limits),
-        *set_aside_tokens(fields, name, limits),
-        *set_aside_words(fields, name, limits),
+        *set_aside_entry(fields, name, limits),
     ]
 
 

@@ -43,7 +43,12 @@ def is_overflowing(fields: Document) -> bool:
     return "more" in fields and "whole" not in fields
 
 
-def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
+def set_aside_entry(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
+    """Takes out of `fields` what of their entry is too much for them; the documents it becomes."""
+    return [*_set_aside_tokens(fields, name, limits), *_set_aside_words(fields, name, limits)]
+
+
+def _set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
     """Takes tokens and patients out of `fields` when they are too many; the documents they become."""
     patients: Sequence[str] = fields.get("pts", ())
     tokens = own_tokens(fields)
@@ -66,7 +71,7 @@ def set_aside_tokens(fields: Document, name: str, limits: StoreLimits) -> list[D
     return [*_parts(f"{name}/p", named, limits), *_parts(f"{name}/t", aside, limits)]
 
 
-def set_aside_words(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
+def _set_aside_words(fields: Document, name: str, limits: StoreLimits) -> list[Document]:
     """Takes the words out of `fields` when they are too many, after the tokens; the documents they become."""
     holder = fields.get("was", fields)
     words: Sequence[str] = holder.get("wrd", ())

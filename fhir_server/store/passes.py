@@ -42,7 +42,7 @@ from fhir_server.store.ending import ended
 from fhir_server.store.epoch import move_parameters
 from fhir_server.store.faults import is_passing, translated
 from fhir_server.store.limits import StoreLimits
-from fhir_server.store.overflow import set_aside_tokens
+from fhir_server.store.overflow import set_aside_entry
 from fhir_server.store.plan import require_storable, weighed
 
 LEASE: Final = "lease/reindex"
@@ -190,10 +190,12 @@ class Passes:
 
         async def write(session: AsyncClientSession) -> None:
             await self._set(new.type, fields, session)
-            if changes:
-                await self._database.resources.bulk_write([each.update for each in changes], session=session)
+            plain = [each.update for each in changes if not each.moves_aside]
+            if plain:
+                await self._database.resources.bulk_write(plain, session=session)
             for each in changes:
-                await self._set_aside(each, session)
+                if each.moves_aside:
+                    await self._write_with_aside(each, session)
 
         await self._step(write)
         return new
@@ -232,9 +234,11 @@ class Passes:
     async def _set(self, type: str, fields: Document, session: AsyncClientSession) -> None:
         await self._database.state.update_one({"_id": f"{PASSES}/{type}"}, {"$set": fields}, session=session)
 
-    async def _set_aside(self, change: Rewritten, session: AsyncClientSession) -> None:
-        """What does not fit into the version any more, in the place of what did not before."""
-        if not (change.aside or change.had_aside):
+    async def _write_with_aside(self, change: Rewritten, session: AsyncClientSession) -> None:
+        """What does not fit into the version any more takes the place of what did not before."""
+        written = await self._database.resources.bulk_write([change.update], session=session)
+        if not written.matched_count:
+            # It has been superseded, and what it set aside is its own for good.
             return
         bodies = self._database.bodies
         # `0` is the character behind `/`; texts are named by digits.
@@ -307,6 +311,11 @@ class Rewritten:
     aside: list[Document]
     had_aside: bool
 
+    @property
+    def moves_aside(self) -> bool:
+        """Is anything set aside, or was it?"""
+        return self.had_aside or bool(self.aside)
+
 
 def rewritten(found: Found, entry: Entry, limits: StoreLimits) -> Rewritten | None:
     """
@@ -319,7 +328,7 @@ def rewritten(found: Found, entry: Entry, limits: StoreLimits) -> Rewritten | No
     weighed(msgspec.structs.replace(version_, entry=entry), limits)
     fields = document(msgspec.structs.replace(version_, entry=entry))
     name = history_id(str(version_.key), version_.number)
-    aside = set_aside_tokens(fields, name, limits)
+    aside = set_aside_entry(fields, name, limits)
     require_storable(fields, limits)
     wanted = {member: value for member, value in fields.items() if member not in _OF_THE_VERSION}
     present = {member: value for member, value in before.items() if member not in _OF_THE_VERSION}

@@ -149,6 +149,50 @@ async def test_what_has_no_room_in_its_document_is_set_aside_anew(open_store: Op
     assert set(version.entry.tokens) == set(fewer.tokens)
 
 
+async def test_what_a_superseded_version_set_aside_stays_its_own(open_store: OpenStore) -> None:
+    limits = StoreLimits(entry_tokens_inline_max=10, name_tokens_inline_max=4)
+    store = await open_store(limits)
+    patients = [str(number) for number in range(20)]
+    entry = an_entry("Group", *(f"Group|member|Patient/{id}" for id in patients), patients=patients)
+    groups = [Key("Group", id) for id in ("changed", "deleted")]
+    for key in groups:
+        await stored(store, key, a_change(entry=entry))
+    one = await begun(store, "Group")
+    found = await store.passes.some(one, 10)
+    await stored(store, groups[0], a_change(entry=an_entry("Group")))
+    await deleted(store, groups[1])
+    fewer = msgspec.structs.replace(entry, tokens=("Group",))
+    changes = [change for each in found if (change := rewritten(each, fewer, limits))]
+    assert len(changes) == 2
+    await store.passes.stepped(one, found, changes, 0)
+    for key in groups:
+        before = await store.version(key, 1)
+        assert before is not None
+        assert set(before.entry.tokens) == set(entry.tokens)
+        assert set(before.entry.patients) == set(patients)
+    tombstone, _ = await store.current(groups[1], tokens=True)
+    assert tombstone is not None
+    assert set(tombstone.entry.patients) == set(patients)
+
+
+async def test_words_that_have_no_room_in_their_document_stay_aside(open_store: OpenStore) -> None:
+    limits = StoreLimits(entry_words_inline_max=2)
+    store = await open_store(limits)
+    words = tuple(f"Patient|_text|{word}" for word in ("one", "two", "three"))
+    entry = msgspec.structs.replace(an_entry("Patient"), words=words)
+    await stored(store, ONE, a_change(entry=entry))
+    one = await begun(store)
+    [found] = await store.passes.some(one, 10)
+    assert rewritten(found, entry, limits) is None
+    more = msgspec.structs.replace(entry, words=(*words, "Patient|_text|four"))
+    change = rewritten(found, more, limits)
+    assert change is not None
+    await store.passes.stepped(one, [found], [change], 0)
+    version, _ = await store.current(ONE, tokens=True)
+    assert version is not None
+    assert set(version.entry.words) == set(more.words)
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_what_was_indexed_by_older_search_parameters_is_given_back_and_its_neighbours_are_not(
     store: Store, client: AsyncMongoClient[Document], fresh: bool
