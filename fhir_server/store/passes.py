@@ -277,14 +277,14 @@ class Passes:
 
     async def _others_ended(self) -> None:
         """Returns when each transaction that is open now has ended."""
-        try:
-            before = await self._open_transactions()
-        except OperationFailure:
-            # Not everybody may ask.
-            await asyncio.sleep(TRANSACTION_SECONDS_MAX)
-            return
-        until = asyncio.get_running_loop().time() + TRANSACTION_SECONDS_MAX
         with translated():
+            try:
+                before = await self._open_transactions()
+            except OperationFailure:
+                # Not everybody may ask.
+                await asyncio.sleep(TRANSACTION_SECONDS_MAX)
+                return
+            until = asyncio.get_running_loop().time() + TRANSACTION_SECONDS_MAX
             while before and asyncio.get_running_loop().time() < until:
                 await asyncio.sleep(POLL_SECONDS)
                 before &= await self._open_transactions()

@@ -7,7 +7,10 @@ import asyncio
 import msgspec
 import pytest
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import AutoReconnect
 
+from fhir_server.r4.errors import Unavailable
 from fhir_server.r4.resource import Key
 from fhir_server.search.predicates.entry import Entry
 from fhir_server.store.documents import EPOCH, Document
@@ -120,6 +123,23 @@ async def test_a_pass_begins_when_the_transactions_that_were_open_have_ended(
         await session.commit_transaction()
     one = await asyncio.wait_for(beginning, 10)
     assert one.begun == 1
+
+
+async def test_a_database_that_is_away_as_a_pass_begins_is_a_refusal_like_any(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.ask_for_passes(["Patient"])
+    assert await store.passes.is_ours()
+    wanted = (await store.passes.all())["Patient"]
+
+    async def away(*_asked: object) -> None:
+        raise AutoReconnect("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AsyncDatabase, "aggregate", away)
+        with pytest.raises(Unavailable):
+            await store.passes.begun(wanted)
+    assert (await store.passes.begun(wanted)).begun == 1
 
 
 async def test_what_has_no_room_in_its_document_is_set_aside_anew(open_store: OpenStore) -> None:
