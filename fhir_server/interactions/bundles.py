@@ -48,6 +48,14 @@ class Links:
         return links
 
 
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A contained resource on its own: `version` is its state, its key the id that it has in `container`."""
+
+    container: Key
+    version: Version
+
+
 def url(address: str, parameters: Parameters) -> str:
     """`address` with its query, percent-encoded."""
     return f"{address}?{urlencode(parameters, quote_via=quote, safe=',:|/')}" if parameters else address
@@ -56,7 +64,7 @@ def url(address: str, parameters: Parameters) -> str:
 def searchset(
     base_url: str,
     links: Links,
-    matches: Sequence[Version],
+    matches: Sequence[Version | Inner],
     included: Sequence[Version],
     outcome: Resource | None,
     total: int | None,
@@ -144,9 +152,13 @@ def _issue(issue: Issue) -> dict[str, object]:
     return told
 
 
-def _found(base_url: str, version: Version, mode: str) -> bytes:
+def _found(base_url: str, found: Version | Inner, mode: str) -> bytes:
+    if isinstance(found, Inner):
+        version, place = found.version, f"{full_url(base_url, found.container)}#{found.version.key.id}"
+    else:
+        version, place = found, full_url(base_url, found.key)
     assert version.body is not None, "no search finds a tombstone"
-    address = to_text(full_url(base_url, version.key))
+    address = to_text(place)
     return b"".join(
         (
             b'{"fullUrl":',

@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from fhir_server.interactions.access import not_known
 from fhir_server.interactions.answers import Bundled
-from fhir_server.interactions.bundles import Links, history_bundle, operation_outcome, searchset
+from fhir_server.interactions.bundles import Inner, Links, history_bundle, operation_outcome, searchset
 from fhir_server.interactions.shaping import shaped_version
 from fhir_server.pipeline.admission import admit, all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_history
 from fhir_server.pipeline.completing import Completed, Continuation, completed, going_on
+from fhir_server.pipeline.containing import Containers, cut, of_containers
 from fhir_server.pipeline.finding import Finding
 from fhir_server.pipeline.full_text import indexed_words
 from fhir_server.pipeline.including import Including
@@ -81,6 +82,9 @@ async def _searched(interaction: Search, caller: Caller, services: Services, tra
     # First who is asked about, so that a refusal is recorded with the patient concerned.
     trail.searches(query)
     allowed = restriction(caller, frozenset(query.types) or all_types(), "s")
+    if query.contained != "false":
+        # What contains a match may be of any type.
+        allowed = restriction(caller, all_types() - set(_AUDIT), "s")
     query = _of_shown_members(query, caller)
     cursors = Cursors(services.seals, caller, interaction.address, query.used)
     place = cursors.place(query.cursor)
@@ -89,24 +93,33 @@ async def _searched(interaction: Search, caller: Caller, services: Services, tra
     releasing = Releasing(caller, services, now)
     # Tokens are many: they come along only for what is decided by them.
     followed = any(not include.reverse for include in query.includes)
-    tokens = followed or releasing.needs_tokens(query.types)
+    tokens = followed or query.contained != "false" or releasing.needs_tokens(query.types)
     until = _until(query, after)
 
-    async def run(consented: Predicate) -> tuple[Page, int | None]:
+    async def run(consented: Predicate) -> tuple[Page, int | None, Containers | None]:
         terminology = StoredTerminology(caller, services, consented, now)
         meant = await Terms(terminology, codes_max=settings.expansion_codes_max).meant(query.predicate)
         settling = Settling(caller, services, consented)
         asked = replace(query, predicate=meant, order=settling.ordered(query.order))
         within = all_of(allowed, consented, until)
+        containers = None if query.contained == "false" else await of_containers(asked, settling)
+        asked = asked if containers is None else containers.query
         finding = Finding(asked, within, settling, services, tokens=tokens)
-        return await (finding.page_and_total(after) if rest is None else finding.one_and_total(rest.key))
+        found = finding.page_and_total(after) if rest is None else finding.one_and_total(rest.key)
+        return *(await found), containers
 
-    page, total = await services.consents.governed(caller, now, run)
-    whole = await _whole(query, page, rest or after, caller, releasing, services)
+    page, total, containers = await services.consents.governed(caller, now, run)
+    shown: Sequence[Version | Inner]
+    if containers is not None and query.contained_type == "contained":
+        page, released, shown = cut(page, after, containers, releasing)
+        whole = Completed(page, released, [])
+    else:
+        whole = await _whole(query, page, rest or after, caller, releasing, services)
+        shown = whole.matches
     trail.shows([*whole.matches, *whole.includes])
     address = f"{settings.base_url}/{interaction.address}".rstrip("/")
     links = Links(address, query.used, cursors.of(whole.next), cursors.of(whole.page.previous))
-    matches = await _shaped(whole.matches, query.shape)
+    matches = await _shaped_results(shown, query.shape)
     includes = await _shaped(whole.includes, query.shape.of_included)
     outcome = _outcome(query, whole)
     return searchset(settings.base_url, links, matches, includes, outcome, total, now)
@@ -174,6 +187,15 @@ def _until(query: Query, after: Position | None) -> Predicate:
     if after is None or after.as_of is None or query.types == _AUDIT or not is_feed(query.predicate):
         return Everything()
     return Updated(end=moment(after.as_of + 1))
+
+
+async def _shaped_results(found: Sequence[Version | Inner], shape: Shape) -> list[Version | Inner]:
+    """The same of what may be shown without what contains it."""
+    alone = [one.version if isinstance(one, Inner) else one for one in found]
+    return [
+        Inner(one.container, version) if isinstance(one, Inner) else version
+        for one, version in zip(found, await _shaped(alone, shape), strict=True)
+    ]
 
 
 async def _shaped(versions: list[Version], shape: Shape) -> list[Version]:

@@ -22,7 +22,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fhir_server.pipeline.admission import restriction, right_of
+from fhir_server.pipeline.admission import all_types, restriction, right_of
 from fhir_server.pipeline.auditing import audit_page
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members, tells_of_members
@@ -30,6 +30,7 @@ from fhir_server.r4.errors import Forbidden, TooCostly
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.containing import containing, is_exact, of_contained
 from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
@@ -107,6 +108,7 @@ class Settling:
         most = services.settings.join_matches_max
         self._most = most
         self._all_attempts = (*((min(one, most), min(other, most)) for one, other in _LITTLE), (most, most))
+        self._contained_before: dict[tuple[Predicate, frozenset[str], frozenset[str]], Predicate] = {}
         self._settled_before: dict[tuple[Predicate, frozenset[str]], Predicate] = {}
 
     async def settled(self, predicate: Predicate, types: frozenset[str], *, few: bool = False) -> Predicate:
@@ -128,6 +130,14 @@ class Settling:
         scope = _Scope(types, all_of(_named(keys, types), self._visible(types)), _BACKWARD, fixed=True)
         with stage("joins"):
             return self._of_shown_members(await self._settled(predicate, scope), types)
+
+    async def contained(self, predicate: Predicate, types: frozenset[str]) -> tuple[Predicate, Predicate]:
+        """
+        True of what contains a resource of `types` for which `predicate` is true: as it is judged, and as it
+        is searched for.
+        """
+        with stage("joins"):
+            return await self._contained(predicate, types, frozenset(), all_types() - {LOGGED})
 
     def ordered(self, order: Sequence[SortKey]) -> tuple[SortKey, ...]:
         """The order, by what the caller may see at the ends of its chains. Raises Forbidden as `settled`."""
@@ -170,6 +180,46 @@ class Settling:
         return all_of(*settled)
 
     async def _refers(self, question: Refers, scope: _Scope) -> Predicate:
+        return any_of(await self._refers_outside(question, scope), await self._refers_inside(question, scope))
+
+    async def _refers_inside(self, question: Refers, scope: _Scope) -> Predicate:
+        """It refers to a resource that it contains."""
+        sources = frozenset(name.partition("|")[0] for name in question.names) & scope.types - {LOGGED}
+        if not sources:
+            return Nothing()
+        within = scope.within if scope.fixed else None
+        _, findable = await self._contained(question.of, question.types, question.names, sources, within)
+        return findable
+
+    async def _contained(
+        self,
+        of: Predicate,
+        types: frozenset[str],
+        names: frozenset[str],
+        sources: frozenset[str],
+        within: Predicate | None = None,
+    ) -> tuple[Predicate, Predicate]:
+        scope = _Scope(types, None, self._all_attempts)
+        known = (of, types, names)
+        if known not in self._contained_before:
+            settled = await self._settled(of_contained(all_of(of_types(types), of)), scope)
+            self._contained_before[known] = containing(settled, names)
+        inside = self._contained_before[known]
+        if inside == Nothing():
+            return inside, inside
+        try:
+            visible = self._visible(sources) if within is None else within
+        except Forbidden:
+            return Nothing(), Nothing()
+        most = FEW if is_exact(inside) else self._most
+        keys = await self._services.store.containers(inside, visible, types=sources, most=most)
+        if keys is not None:
+            return inside, _named(keys, sources)
+        if not is_exact(inside):
+            raise self._too_costly()
+        return inside, inside
+
+    async def _refers_outside(self, question: Refers, scope: _Scope) -> Predicate:
         visible = await self._visible_for(question.of, question.types)
         keys: AbstractSet[str] | None = None
         for forward, backward in scope.attempts:

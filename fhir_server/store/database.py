@@ -32,8 +32,8 @@ from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.routes import DATED, LASTING, OF_PATIENT
 
-SCHEMA_VERSION: Final = 7
-SCHEMA_VERSION_MIN: Final = 7
+SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION_MIN: Final = 8
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
@@ -224,6 +224,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
         _index("ty", "t", "seq"),
         _index("t", "seq"),
         _index("ce", sparse=True),
+        _index("in.tok", "seq", partialFilterExpression={"in": {"$exists": True}}),
         # Such an index leaves out what has no point, whether it is called sparse or not.
         IndexModel([("geo", GEOSPHERE)]),
     ],

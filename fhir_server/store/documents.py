@@ -6,6 +6,8 @@ A version as a document of the collections `resources` (current) and `history` (
 * `body` the JSON as it goes on the wire; absent for a tombstone, and for a large one, which has
   its `size` instead (bodies.py)
 * `tok` tokens, `rng` ranges as {p, lo, hi} (quantities with u, their units), `d` clinical date
+* `in` the contained resources, absent without any: of each its type `ty`, its `id`, `tok`, `rng` and `geo` as
+  here, and `as`, the names under which the resource refers to it
 * `geo` where a Location is, as GeoJSON has it: longitude first
 * `wrd` words (fhir_server/search/values/words.py), absent without any
 * `dx` where the clinical date is no moment: it lasts longer than a day, has no beginning or no end, or
@@ -31,13 +33,13 @@ from bson.decimal128 import Decimal128
 
 from fhir_server.r4.resource import Key
 from fhir_server.search.asking.window import clinical_date_of, is_short
-from fhir_server.search.predicates.entry import DELETED, Bound, Entry, Point, Range
+from fhir_server.search.predicates.entry import DELETED, Bound, Contained, Entry, Point, Range
 from fhir_server.search.predicates.version import Version
 
 Document = dict[str, Any]
 
 PATIENT_PREFIX: Final = "@"
-WITHOUT_TOKENS: Final = {"tok": 0, "wrd": 0, "rng": 0, "was": 0}
+WITHOUT_TOKENS: Final = {"tok": 0, "wrd": 0, "rng": 0, "in": 0, "was": 0}
 """The projection for who judges a version by its patients alone."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,6 +70,8 @@ def document(version: Version) -> Document:
         if entry.ranges:
             fields["rng"] = _ranges(entry)
         fields |= _scalars(entry)
+        if entry.contained:
+            fields["in"] = [_contained(inner) for inner in entry.contained]
         if _lasts(version):
             fields["dx"] = True
     if len(entry.patients) == 1:
@@ -136,6 +140,15 @@ def _scalars(entry: Entry) -> Document:
     return fields
 
 
+def _contained(inner: Contained) -> Document:
+    fields: Document = {"ty": inner.key.type, "id": inner.key.id, "tok": list(inner.entry.tokens)}
+    if inner.entry.ranges:
+        fields["rng"] = _ranges(inner.entry)
+    if inner.referred_to_as:
+        fields["as"] = list(inner.referred_to_as)
+    return fields | _scalars(inner.entry)
+
+
 def coordinates(point: Point) -> list[float]:
     """As GeoJSON has them."""
     return [point.longitude, point.latitude]
@@ -191,14 +204,28 @@ def _entry(fields: Mapping[str, Any], index: Mapping[str, Any]) -> Entry:
     date = index.get("d")
     return Entry(
         tuple(tokens),
-        tuple(
-            [
-                Range(item["p"], _bound(item["lo"]), _bound(item["hi"]), tuple(item.get("u", ())))
-                for item in index.get("rng", ())
-            ]
-        ),
+        _read_ranges(index),
         tuple(patients),
         None if date is None else int(date),
         _point(index["geo"]) if "geo" in index else None,
         tuple(words),
+        tuple([_within(inner) for inner in fields.get("in", ())]),
+    )
+
+
+def _within(fields: Mapping[str, Any]) -> Contained:
+    entry = Entry(
+        tuple(fields["tok"]),
+        _read_ranges(fields),
+        point=_point(fields["geo"]) if "geo" in fields else None,
+    )
+    return Contained(Key(fields["ty"], fields["id"]), entry, tuple(fields.get("as", ())))
+
+
+def _read_ranges(fields: Mapping[str, Any]) -> tuple[Range, ...]:
+    return tuple(
+        [
+            Range(item["p"], _bound(item["lo"]), _bound(item["hi"]), tuple(item.get("u", ())))
+            for item in fields.get("rng", ())
+        ]
     )

@@ -24,6 +24,7 @@ from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
+    Containing,
     Elsewhere,
     Everything,
     InRange,
@@ -58,12 +59,14 @@ class _Layout:
     """
     Where things are: in `index` the prefix of the entry's fields.
 
-    `types` are the only ones that can be met, None for any. `by_id` says that `_id` is a key.
+    `types` are the only ones that can be met, None for any. `by_id` says that `_id` is a key, `contained`
+    that it is an element of `in` that is met.
     """
 
     index: str = ""
     types: frozenset[str] | None = None
     by_id: bool = True
+    contained: bool = False
 
 
 def to_filter(predicate: Predicate, *, types: frozenset[str] | None) -> Document:
@@ -104,6 +107,7 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
         case TokenBetween(low, below):
             return from_to(f"{layout.index}tok", low, below)
         case TokenContaining(start, text):
+            assert not layout.contained, "asked of contained resources it is loosened first"
             return containing(f"{layout.index}tok", start, text)
         case AnyWord(values):
             return any_of(f"{layout.index}wrd", values)
@@ -113,6 +117,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return _in_range(predicate, f"{layout.index}rng")
         case RangePrefix(prefix):
             return starting_with(f"{layout.index}rng", prefix, "p")
+        case OfPatients() | OnlyOfPatients() | Updated() if layout.contained:
+            raise AssertionError("it is asked of what contains the resource")
         case OfPatients(ids):
             return _of_patients(ids, layout.types)
         case OnlyOfPatients(ids):
@@ -124,6 +130,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
         case Near(point, metres):
             around = [coordinates(point), radians_of(metres)]
             return {f"{layout.index}geo": {"$geoWithin": {"$centerSphere": around}}}
+        case Containing(of, names):
+            return _containing(of, names)
         case And(parts):
             return {"$and": [_filter(part, layout) for part in parts]} if parts else {}
         case Or(parts):
@@ -132,6 +140,13 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return {"$nor": [_filter(part, layout)]}
         case Elsewhere():
             raise AssertionError("questions about other resources are settled first")
+
+
+def _containing(of: Predicate, names: frozenset[str]) -> Document:
+    """Said to have contained resources at all, it may be found by the index of what has."""
+    meant = _filter(of, _Layout(contained=True))
+    wanted = {"$and": [any_of("as", names), meant]} if names else meant
+    return {"$and": [{"in": {"$exists": True}}, {"in": {"$elemMatch": wanted}}]}
 
 
 def any_of(field: str, values: Iterable[str]) -> Document:
@@ -270,6 +285,8 @@ def _only_of_patients(ids: frozenset[str]) -> Document:
 
 def _with_id(ids: frozenset[str], layout: _Layout) -> Document:
     writable = sorted(filter(_writable, ids))
+    if layout.contained:
+        return any_of("id", writable)
     if layout.by_id and layout.types is not None:
         return any_of("_id", [f"{type}/{id}" for type in layout.types for id in writable])
     # An id is what stands between the first two slashes; `$literal` keeps values from being read.

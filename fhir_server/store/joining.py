@@ -13,10 +13,12 @@ from typing import Final
 
 from pymongo.asynchronous.cursor import AsyncCursor
 
-from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.containing import loosened
+from fhir_server.search.predicates.matching import matches
+from fhir_server.search.predicates.predicate import Predicate, all_of
 from fhir_server.store.bodies import put_back
 from fhir_server.store.database import Database
-from fhir_server.store.documents import Document, own_tokens
+from fhir_server.store.documents import Document, own_tokens, version
 from fhir_server.store.faults import costly
 from fhir_server.store.filters import to_filter
 from fhir_server.store.limits import StoreLimits
@@ -24,7 +26,8 @@ from fhir_server.store.narrowing import narrowed
 from fhir_server.store.resolving import resolving
 
 _KEYS: Final = {"_id": 1}
-_TOKENS: Final = {"body": 0, "rng": 0, "size": 0}
+_CONTAINED: Final = {"in": 1, "n": 1, "t": 1, "seq": 1, "m": 1}
+_TOKENS: Final = {"body": 0, "rng": 0, "in": 0, "size": 0}
 
 
 class Joining:
@@ -41,6 +44,24 @@ class Joining:
             async for fields in cursor:
                 found.add(fields["_id"])
         return found if len(found) <= most else None
+
+    async def containers(
+        self, inside: Predicate, within: Predicate, *, types: frozenset[str], most: int
+    ) -> set[str] | None:
+        """
+        `Type/id` of the living resources for which `within` and `inside` are true.
+
+        `inside`, of containing.py, is judged here as far as the database cannot. None when what may contain
+        a match is more than `most`.
+        """
+        found: set[str] = set()
+        count = 0
+        async with self._asked(all_of(loosened(inside), within), types, _CONTAINED, most) as cursor:
+            async for fields in cursor:
+                count += 1
+                if matches(inside, version(fields)):
+                    found.add(fields["_id"])
+        return found if count <= most else None
 
     async def references(
         self, predicate: Predicate, names: Iterable[str], *, types: frozenset[str] | None, most: int

@@ -17,6 +17,7 @@ from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
+    Containing,
     Elsewhere,
     Everything,
     InRange,
@@ -75,7 +76,7 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
             return {"$or": [containing("tok", start, text), containing("attr", start, text)]}, False
         case InRange():
             return _in_range(predicate), True
-        case RangePrefix() | Near() | AnyWord() | WordPrefix():
+        case RangePrefix() | Near() | AnyWord() | WordPrefix() | Containing():
             return NOTHING, True
         case OfPatients(ids):
             return any_of("tok", [f"AuditEvent|patient|{escape(f'Patient/{id}')}" for id in ids]), False

@@ -19,6 +19,7 @@ from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
+    Containing,
     Everything,
     OfPatients,
     Predicate,
@@ -43,7 +44,9 @@ def _says_no_more(part: Predicate, types: frozenset[str]) -> bool:
 
 
 def _implies(part: Predicate, types: frozenset[str]) -> bool:
-    """Is it true only of living resources of these types? A tombstone has no such token or word."""
+    """Is it true only of living resources of these types? A tombstone has no such token, and is empty."""
+    if isinstance(part, Containing):
+        return types == definitions().resource_types
     return isinstance(part, AnyToken | AnyWord) and all(
         value.partition("|")[0] in types for value in part.values
     )

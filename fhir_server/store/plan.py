@@ -194,6 +194,7 @@ def weighed(new: Version, limits: StoreLimits) -> int:
     """About the bytes of what is stored of it. Raises TooLarge when it has too many tokens."""
     entry = new.entry
     entries = len(entry.tokens) + len(entry.ranges) + len(entry.patients)
+    inside = sum(len(inner.entry.tokens) + len(inner.entry.ranges) for inner in entry.contained)
     words = len(entry.words)
     overflows = new.key.type in OVERFLOWING_TYPES
     entries_max = limits.overflow_tokens_max if overflows else limits.entry_tokens_max
@@ -201,11 +202,15 @@ def weighed(new: Version, limits: StoreLimits) -> int:
         raise TooLarge(
             f"The resource has {entries} searchable values, the limit is {entries_max}", new.key.type
         )
+    if inside > limits.entry_tokens_max:
+        told = f"What the resource contains has {inside} searchable values"
+        raise TooLarge(f"{told}, the limit is {limits.entry_tokens_max}", f"{new.key.type}.contained")
     if words > limits.entry_words_max:
         told = f"The resource has {words} words to be searched by, the limit is {limits.entry_words_max}"
         raise TooLarge(told, new.key.type)
     characters = sum(map(len, entry.tokens)) + sum(map(len, entry.words))
-    return len(new.body or b"") + characters + (entries + words) * _VALUE_BYTES
+    characters += sum(len(token) for inner in entry.contained for token in inner.entry.tokens)
+    return len(new.body or b"") + characters + (entries + inside + words) * _VALUE_BYTES
 
 
 def require_storable(fields: Document, limits: StoreLimits) -> None:
@@ -217,6 +222,7 @@ def require_storable(fields: Document, limits: StoreLimits) -> None:
         raise TooLarge(f"{told}, the limit is {limits.entry_tokens_max}", fields["ty"])
     # Most are far from the limit: a character has four bytes at most.
     texts = [*tokens, *fields.get("was", fields).get("wrd", ())]
+    texts += [token for inner in fields.get("in", ()) for token in inner["tok"]]
     weight = sum(map(len, texts)) * 4 + entries * _VALUE_BYTES
     if weight > limits.document_bytes_max:
         weight = sum(len(text.encode()) for text in texts) + entries * _VALUE_BYTES

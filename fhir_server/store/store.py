@@ -199,6 +199,12 @@ class Store:
         """Their tokens under one of `names`; None when these, or the resources, are more than `most`."""
         return self._joining.references(predicate, names, types=types, most=most)
 
+    def containers(
+        self, inside: Predicate, within: Predicate, *, types: frozenset[str], most: int
+    ) -> Awaitable[set[str] | None]:
+        """`Type/id` of those for which `within` and, of what they contain, `inside` is true; as `keys`."""
+        return self._joining.containers(inside, within, types=types, most=most)
+
     def labels(
         self, predicate: Predicate, parameters: Sequence[str], *, types: frozenset[str]
     ) -> Awaitable[dict[str, set[str]]]:

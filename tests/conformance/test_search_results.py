@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
 from tests.conformance.shelf import SYSTEM, Shelf
 from tests.server.running import an_observation
 
@@ -143,31 +141,56 @@ async def test_sort_and_count_give_the_latest(shelf: Shelf) -> None:
     assert await shelf.lists("Observation?_sort=-date&_count=1") == ["new"]
 
 
-async def _medication(shelf: Shelf) -> None:
-    inner = [{"itemCodeableConcept": {"coding": [{"system": "http://acme.org/medications", "code": "abc"}]}}]
+async def _medications(shelf: Shelf) -> str:
+    """One by itself and one that is contained; the search that finds them by their code."""
+    code = {"coding": [{"system": "http://acme.org/medications", "code": shelf.id}]}
     request = {
         "status": "active",
         "intent": "order",
         "subject": {"reference": "Patient/1"},
         "medicationReference": {"reference": "#m"},
-        "contained": [{"resourceType": "Medication", "id": "m", "ingredient": inner}],
+        "contained": [{"resourceType": "Medication", "id": "m", "code": code}],
     }
     await shelf.has("MedicationRequest", it=request)
+    await shelf.has("Medication", own={"code": code})
+    return f"/Medication?code={shelf.id}"
+
+
+async def _addresses(shelf: Shelf, address: str) -> set[str]:
+    bundle = (await shelf.client.get(address)).json()
+    assert all(entry["search"]["mode"] == "match" for entry in bundle["entry"])
+    return {"/".join(entry["fullUrl"].split("/")[-2:]) for entry in bundle["entry"]}
 
 
 async def test_contained_resources_are_not_found_by_themselves(shelf: Shelf) -> None:
     """`_contained=false`, the default: no contained resource is found"""
-    await _medication(shelf)
-    assert await shelf.finds("Medication?ingredient-code=abc") == set()
-    assert await shelf.finds("Medication?ingredient-code=abc&_contained=false") == set()
+    medications = await _medications(shelf)
+    assert await _addresses(shelf, medications) == {shelf.at("own", "Medication")}
+    assert await _addresses(shelf, f"{medications}&_contained=false") == {shelf.at("own", "Medication")}
 
 
-async def test_searching_contained_resources_is_refused_by_name(shelf: Shelf) -> None:
-    """`_contained=true` and `both`, `_containedType=contained`: where a server searches what is contained"""
-    for query in ("_contained=true", "_contained=both", "_contained=true&_containedType=contained"):
-        answer = await shelf.client.get(f"/Medication?ingredient-code=abc&{query}")
-        assert answer.status_code == httpx.codes.NOT_IMPLEMENTED, query
-        assert "_contained" in answer.json()["issue"][0]["diagnostics"]
+async def test_contained_resources_alone_are_found(shelf: Shelf) -> None:
+    """`_contained=true`: contained resources alone; the one that contains them is returned"""
+    medications = await _medications(shelf)
+    assert await _addresses(shelf, f"{medications}&_contained=true") == {shelf.at("it", "MedicationRequest")}
+
+
+async def test_contained_and_other_resources_are_found(shelf: Shelf) -> None:
+    """`_contained=both`: contained resources and others"""
+    medications = await _medications(shelf)
+    found = {shelf.at("it", "MedicationRequest"), shelf.at("own", "Medication")}
+    assert await _addresses(shelf, f"{medications}&_contained=both") == found
+    container = f"{medications}&_contained=both&_containedType=container"
+    assert await _addresses(shelf, container) == found
+
+
+async def test_a_contained_resource_is_returned_alone(shelf: Shelf) -> None:
+    """`_containedType=contained`: the contained resource, its fullUrl a fragment of what contains it"""
+    medications = await _medications(shelf)
+    alone = f"{medications}&_contained=true&_containedType=contained"
+    assert await _addresses(shelf, alone) == {shelf.at("it", "MedicationRequest") + "#m"}
+    [entry] = (await shelf.client.get(alone)).json()["entry"]
+    assert (entry["resource"]["resourceType"], entry["resource"]["id"]) == ("Medication", "m")
 
 
 async def _described(shelf: Shelf) -> None:

@@ -213,7 +213,7 @@ async def test_a_query_that_is_none_is_refused(server: Server, query: str) -> No
 
 UNSUPPORTED = """
     _content=x _query=x
-    _revinclude=AuditEvent:patient _contained=true
+    _revinclude=AuditEvent:patient _score=1 _contained=true&_sort=name
 """.split()
 
 

@@ -21,6 +21,7 @@ from fhir_server.r4.errors import Invalid, TooCostly, Unavailable, Unsupported
 from fhir_server.r4.interaction import Parameters, Search
 from fhir_server.r4.resource import Key
 from fhir_server.r4.shaping import WHOLE, Shape, shape_of
+from fhir_server.search.asking.contained import refuse_beside_contained
 from fhir_server.search.asking.criteria import criterion, why_not
 from fhir_server.search.asking.filter_criteria import FILTER, filtered
 from fhir_server.search.asking.history import HistoryQuery, parse_history
@@ -28,8 +29,11 @@ from fhir_server.search.asking.includes import INCLUDES, Include, includes_of
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.asking.results import (
     RESULT_PARAMETERS,
+    ContainedType,
     SortKey,
     Total,
+    WhichContained,
+    contained_of,
     count_of,
     order_of,
     refuse_unsupported,
@@ -67,7 +71,8 @@ class Query:
     `types` are those searched, none for all; in a compartment they are always named. `predicate`
     says everything that a match must fulfil, its type and compartment included. `count` is how many
     matches make a page; 0 asks for the total alone. `used` leaves `_cursor` out; `cursor` is what the
-    store gave out for the next page.
+    store gave out for the next page. With `contained` other than `false` what matches `predicate` may be
+    contained in something else, which is shown as a whole or, by `contained_type`, without what is around it.
     """
 
     types: tuple[str, ...]
@@ -80,6 +85,8 @@ class Query:
     ignored: tuple[str, ...]
     cursor: str | None
     shape: Shape = WHOLE
+    contained: WhichContained = "false"
+    contained_type: ContainedType = "container"
 
 
 def parse(
@@ -107,10 +114,13 @@ def parse(
     given = {name: value for name, value in given.items() if name not in misshapen}
     count = count_of(given, limits)
     predicate = _predicate(search.compartment, criteria, types, limits, Site(base_url, zone, indexed))
+    contained, contained_type = contained_of(given)
+    if contained != "false":
+        refuse_beside_contained(search, given, types, count)
     return Query(
         types=types,
         predicate=predicate,
-        order=order_of(_sort(given, predicate, types), types, limits),
+        order=order_of(_sort(given, predicate, types, contained), types, limits),
         count=count,
         total=total_of(given, count),
         includes=includes_of(_includes(results), types, limits),
@@ -118,12 +128,16 @@ def parse(
         ignored=ignored,
         cursor=given.get("_cursor"),
         shape=shape,
+        contained=contained,
+        contained_type=contained_type,
     )
 
 
-def _sort(given: Mapping[str, str], predicate: Predicate, types: tuple[str, ...]) -> str | None:
+def _sort(
+    given: Mapping[str, str], predicate: Predicate, types: tuple[str, ...], contained: WhichContained
+) -> str | None:
     """What is searched by its clinical date comes by it, latest first, unless another order is asked for."""
-    if "_sort" in given or window_of(predicate, types) is None:
+    if "_sort" in given or contained != "false" or window_of(predicate, types) is None:
         return given.get("_sort")
     return f"-{CLINICAL_DATES[types[0]]}"
 

@@ -21,6 +21,8 @@ from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
 from fhir_server.search.predicates.predicate import Everything, Predicate
 
 Total = Literal["none", "estimate", "accurate"]
+WhichContained = Literal["false", "true", "both"]
+ContainedType = Literal["container", "contained"]
 
 RESULT_PARAMETERS: Final = frozenset(
     (
@@ -40,12 +42,6 @@ RESULT_PARAMETERS: Final = frozenset(
         "_type",
     )
 )
-
-_OF_CONTAINED: Final[Mapping[str, tuple[str, ...]]] = {
-    "_contained": ("false", "true", "both"),
-    "_containedType": ("container", "contained"),
-}
-"""What R4 lets ask of contained resources; the first says what this server does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +82,17 @@ def refuse_unsupported(name: str, value: str) -> None:
         raise Invalid(f"`{name}` has an empty value")
     if name == "_score":
         raise Unsupported("`_score` is not supported")
-    if name in _OF_CONTAINED:
-        _refuse_contained(name, value)
 
 
-def _refuse_contained(name: str, value: str) -> None:
-    """What is contained has no index entry of its own. Raises Invalid for what R4 does not have."""
-    default, *others = _OF_CONTAINED[name]
-    if value in others:
-        raise Unsupported(f"`{name}` is `{default}`: contained resources are not searched by themselves")
-    if value != default:
-        raise Invalid(f"`{name}` is {', '.join(f'`{known}`' for known in _OF_CONTAINED[name])}")
+def contained_of(given: Mapping[str, str]) -> tuple[WhichContained, ContainedType]:
+    """`_contained` and `_containedType`. Raises Invalid for what R4 does not have."""
+    which = _WHICH_CONTAINED.get(given.get("_contained", "false"))
+    if which is None:
+        raise Invalid("`_contained` is `false`, `true` or `both`")
+    shown = _CONTAINED_TYPES.get(given.get("_containedType", "container"))
+    if shown is None:
+        raise Invalid("`_containedType` is `container` or `contained`")
+    return which, shown
 
 
 def count_of(given: Mapping[str, str], limits: SearchLimits) -> int:
@@ -178,3 +174,5 @@ def _chained(link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> 
 
 
 _DIGITS: Final = re.compile(r"[0-9]+")
+_WHICH_CONTAINED: Final[Mapping[str, WhichContained]] = {"false": "false", "true": "true", "both": "both"}
+_CONTAINED_TYPES: Final[Mapping[str, ContainedType]] = {"container": "container", "contained": "contained"}

@@ -36,7 +36,7 @@ from fhir_server.search.declared.catalogue import Catalogue, in_force
 from fhir_server.search.declared.parameters import Parameter, declared_for, r4_parameters_of
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.predicates.compartments import focus
-from fhir_server.search.predicates.entry import Entry, Point, Range, escape
+from fhir_server.search.predicates.entry import Contained, Entry, Point, Range, escape
 from fhir_server.search.values import (
     composite,
     date,
@@ -90,11 +90,45 @@ def extract(
     A parameter whose element is there but has nothing to search by (a CodeableConcept of
     text alone) leaves the bare token `Type|param|`, so that `:missing` knows.
     """
-    plan = _plan(key.type)
     site = Site(base_url, zone)
     root = Node(key.type, resource)
-    focus, around = [root], environment(root)
-    found = _Found(_own_tokens(key), [], [key.id] if key.type == "Patient" else [], [])
+    found = _found(root, root, key, site)
+    return Entry(
+        tokens=tuple(dict.fromkeys(found.tokens)),
+        ranges=tuple(dict.fromkeys(found.ranges)),
+        patients=tuple(dict.fromkeys(found.patients)),
+        clinical_date=_clinical_date(_plan(key.type).clinical_date, found.ranges),
+        point=found.points[0] if found.points else None,
+        words=words_of(key.type, resource, full_text),
+        contained=() if found.fragments is None else _contained(root, site, found.fragments),
+    )
+
+
+def _contained(root: Node, site: Site, fragments: Iterable[tuple[str, str]]) -> tuple[Contained, ...]:
+    """The entries of the resources in `root`, in their order; `fragments` are its references to them."""
+    names: dict[str, dict[str, None]] = {}
+    for name, id in fragments:
+        names.setdefault(id, {})[name] = None
+    return tuple([_within(root, inner, site, names) for inner in root.value["contained"]])
+
+
+def _within(root: Node, inner: Resource, site: Site, names: Mapping[str, Iterable[str]]) -> Contained:
+    key = Key(inner["resourceType"], inner.get("id", ""))
+    found = _found(Node(key.type, inner), root, key, site)
+    entry = Entry(
+        tokens=tuple(dict.fromkeys(found.tokens)),
+        ranges=tuple(dict.fromkeys(found.ranges)),
+        point=found.points[0] if found.points else None,
+    )
+    return Contained(key, entry, tuple(names.get(key.id, ())))
+
+
+def _found(node: Node, root: Node, key: Key, site: Site) -> _Found:
+    """What is in the resource `node`, which is `root` or in it."""
+    plan, resource = _plan(key.type), node.value
+    focus, around = [node], environment(root)
+    patients = [key.id] if key.type == "Patient" else []
+    found = _Found(_own_tokens(key), [], patients, [], [] if "contained" in resource else None)
     selections = plan.selections(resource)
     catalogue = in_force()
     if key.type in catalogue.by_type:
@@ -104,14 +138,7 @@ def extract(
         if nodes:
             for use in selection.uses:
                 use.collect(nodes, around, site, found)
-    return Entry(
-        tokens=tuple(dict.fromkeys(found.tokens)),
-        ranges=tuple(dict.fromkeys(found.ranges)),
-        patients=tuple(dict.fromkeys(found.patients)),
-        clinical_date=_clinical_date(plan.clinical_date, found.ranges),
-        point=found.points[0] if found.points else None,
-        words=words_of(key.type, resource, full_text),
-    )
+    return found
 
 
 def _own_tokens(key: Key) -> list[str]:
@@ -124,6 +151,8 @@ class _Found(NamedTuple):
     ranges: list[Range]
     patients: list[str]
     points: list[Point]
+    fragments: list[tuple[str, str]] | None
+    """References to contained resources: the parameter's name and the id. None where nothing is contained."""
 
 
 class _AsTokens(NamedTuple):
@@ -139,6 +168,9 @@ class _AsTokens(NamedTuple):
             suffixes.append("|")
         for name in self.names:
             found.tokens.extend([name + suffix for suffix in suffixes])
+        if found.fragments is not None and self.suffixes is reference.suffixes:
+            ids = reference.fragments(nodes)
+            found.fragments.extend([(name, id) for name in self.names for id in ids])
         if self.in_compartment:
             found.patients.extend(
                 suffix[len(_PATIENT) :]

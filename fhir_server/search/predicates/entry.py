@@ -17,6 +17,8 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|code|`                    the element is there, but has nothing to search by
 * `~deleted`                             a tombstone
 
+A contained resource has an entry of its own within that of what contains it.
+
 A word stands beside the tokens (words.py):
 
 * `Condition|_text|liver`                a word of the narrative
@@ -30,6 +32,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+
+from fhir_server.r4.resource import Key
 
 DELETED = "~deleted"
 
@@ -64,7 +68,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     `patients` are the ids of the Patient compartments it belongs to (docs/compartments.md).
     `clinical_date` is the one date clinicians sort by (microseconds), None when there is none.
-    `point` is where a Location is.
+    `point` is where a Location is. `contained` are the resources inside it, which stand in no token here.
     """
 
     tokens: tuple[str, ...] = ()
@@ -73,6 +77,20 @@ class Entry(msgspec.Struct, frozen=True):
     clinical_date: int | None = None
     point: Point | None = None
     words: tuple[str, ...] = ()
+    contained: tuple[Contained, ...] = ()
+
+
+class Contained(msgspec.Struct, frozen=True):
+    """
+    A resource inside another: its type and the id that it has there, what it is found by, and the names
+    (`Type|param`) under which the resource around it refers to it.
+
+    It is in nobody's compartment and has no words: whose it is, is decided by what it is in.
+    """
+
+    key: Key
+    entry: Entry
+    referred_to_as: tuple[str, ...] = ()
 
 
 def aligned(text: str) -> str:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fhir_server.search.predicates.entry import Range, aligned
+from msgspec import structs
+
+from fhir_server.search.predicates.entry import Contained, Range, aligned
 from fhir_server.search.predicates.great_circle import is_within
 from fhir_server.search.predicates.predicate import (
     And,
     AnyToken,
     AnyWord,
+    Containing,
     Elsewhere,
     Everything,
     InRange,
@@ -84,9 +87,18 @@ def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = N
         case Near(point=centre, metres=metres):
             point = version.entry.point
             return point is not None and is_within(metres, centre, point)
+        case Containing():
+            return any(is_meant(predicate, version, inner) for inner in version.entry.contained)
         case Elsewhere(question=question):
             assert elsewhere is not None, "questions about other resources are settled first"
             return elsewhere(question, version)
+
+
+def is_meant(wanted: Containing, version: Version, inner: Contained) -> bool:
+    """Is `inner`, which is contained in `version`, one that is asked for?"""
+    if wanted.names and wanted.names.isdisjoint(inner.referred_to_as):
+        return False
+    return matches(wanted.of, structs.replace(version, key=inner.key, entry=inner.entry))
 
 
 def _contains(wanted: TokenContaining, token: str) -> bool:

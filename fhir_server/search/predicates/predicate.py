@@ -141,6 +141,19 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
+class Containing:
+    """
+    The entry has a contained resource for which `of` is true, and to which it refers under one of `names`
+    (`Type|param`); without names it need not refer to it.
+
+    `of` asks nothing of other resources, nor of time or patients: build it with containing.py.
+    """
+
+    of: Predicate
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """Each part is true."""
 
@@ -228,6 +241,7 @@ Predicate = (
     | WithId
     | Updated
     | Near
+    | Containing
     | And
     | Or
     | Not

@@ -3,8 +3,8 @@ reference: what an element points to.
 
 Extracted: `|Patient/1` from a reference on this server, relative or under our own base URL;
 `|https://other.example/Patient/1` from one elsewhere, a urn or a canonical as it is written;
-with its version also `|Patient/1/_history/2`. What is contained is not found. An identifier in
-place of a reference, or beside it, gives `:identifier|system|value`.
+with its version also `|Patient/1/_history/2`. What is contained is no value of its own (`fragments`).
+An identifier in place of a reference, or beside it, gives `:identifier|system|value`.
 
 https://hl7.org/fhir/R4/search.html#reference
 """
@@ -45,6 +45,12 @@ def suffixes(nodes: Collection, site: Site) -> list[str]:
             # A resource that stands where a reference could: Bundle's first entry.
             found.append(f"|{value['resourceType']}/{escape(value['id'])}")
     return found
+
+
+def fragments(nodes: Collection) -> list[str]:
+    """The ids of the contained resources that are referred to."""
+    texts = [value.get("reference") for type, value, _ in nodes if type == "Reference"]
+    return [text[1:] for text in texts if isinstance(text, str) and text.startswith("#") and text != "#"]
 
 
 def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str], site: Site) -> Predicate:
