@@ -48,8 +48,8 @@ READS: Final = {"find": ("filter", "sort", "projection"), "aggregate": ("pipelin
 
 FIELDS: Final = frozenset(
     """
-    _id as attr body coordinates d dx e epoch geo hi id in lo m n of p pt pts rng rng.p rng.lo rng.hi seq size t tok ty
-    type u was was.geo was.rng was.tok was.wrd wrd
+    _id as attr body coordinates d dx e epoch geo hi id in lo m n of p pt pts rng rng.p rng.lo rng.hi seq
+    size t tok ty type u was was.geo was.rng was.tok was.wrd wrd
     """.split()
 )
 OPERATORS_OF_OURS: Final = frozenset(

@@ -94,7 +94,7 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
         ("MedicationRequest?medication:Medication.ingredient-code=abc,xyz", {"ra", "rb", "rc"}),
         ("MedicationRequest?medication.status=active", set()),
         ("MedicationRequest?medication.manufacturer.name=maker", {"rb"}),
-        ("MedicationRequest?medication.manufacturer.name:contains=ake", {"rb"}),
+        ("MedicationRequest?medication.manufacturer.name:contains=aker", {"rb"}),
         ("MedicationRequest?medication._id=m1&patient.name=peters", {"ra"}),
         ("MedicationRequest?_filter=medication.ingredient-code eq abc and patient.name sw peters", {"ra"}),
         ("Patient?_has:MedicationRequest:patient:medication.ingredient-code=xyz", {"bob"}),

@@ -36,7 +36,7 @@ async def test_processes_that_start_together_make_the_indexes_once(
     await asyncio.gather(*(stored(s, Key("Patient", str(n)), a_change()) for n, s in enumerate(stores)))
     made = client[database_name]
     indexes = await made["resources"].index_information()
-    assert len(indexes) == 11
+    assert len(indexes) == 12
     schema = await made["state"].find_one({"_id": "schema"})
     assert schema is not None
     assert schema["version"] == SCHEMA_VERSION
