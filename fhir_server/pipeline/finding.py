@@ -42,10 +42,11 @@ class Finding:
         self._types = frozenset(query.types)
         self._searched = self._types or all_types() - {LOGGED}
         self._logged = self._types == {LOGGED}
+        self._asks_elsewhere = asks_elsewhere(query.predicate)
 
     async def page_and_total(self, after: Position | None) -> tuple[Page, int | None]:
         """The page from `after`; the total None where none is wanted. Raises TooCostly."""
-        if not asks_elsewhere(self._query.predicate):
+        if not self._asks_elsewhere:
             return await self._answered(self._query.predicate, after)
         if not self._may_sift:
             return await self._answered(await self._settled(), after)
@@ -59,7 +60,7 @@ class Finding:
         """The match of that key, `Type/id`, if it is one."""
         query = self._query
         predicate = query.predicate
-        if asks_elsewhere(predicate):
+        if self._asks_elsewhere:
             predicate = await self._settling.judged(predicate, self._searched, (key,))
         resource_type, _, id = key.partition("/")
         page = await self._services.store.page(
@@ -70,7 +71,7 @@ class Finding:
             count=1,
             tokens=self._tokens,
         )
-        if query.total == "none" or not asks_elsewhere(query.predicate):
+        if query.total == "none" or not self._asks_elsewhere:
             return page, await self._total(predicate)
         return page, await self._total(await self._settled())
 
@@ -118,7 +119,7 @@ class Finding:
                     count=count,
                     services=self._services,
                 )
-            before = all_of(relaxed(query.predicate), self._visible)
+            before = all_of(relaxed(query.predicate), self._visible) if self._asks_elsewhere else None
             return await self._services.store.page(
                 all_of(predicate, self._visible),
                 types=self._types or None,
@@ -126,7 +127,7 @@ class Finding:
                 after=after,
                 count=count,
                 tokens=tokens,
-                before=None if predicate is query.predicate else before,
+                before=before,
             )
 
     async def _total(self, predicate: Predicate) -> int | None:

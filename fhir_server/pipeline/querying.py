@@ -291,10 +291,6 @@ async def _require_known(interaction: History, caller: Caller, services: Service
     access.require_seen(version)
 
 
-def _types(query: Query) -> frozenset[str] | None:
-    return frozenset(query.types) or None
-
-
 def _outcome(query: Query, whole: Completed) -> Resource | None:
     issues = list(whole.told)
     if query.ignored:
