@@ -15,9 +15,15 @@ from fhir_server.search.predicates.predicate import And, Or, Predicate, Updated
 def is_feed(predicate: Predicate) -> bool:
     """Is it about what was updated since some time, without end?"""
     match predicate:
-        case And(parts=parts) | Or(parts=parts):
+        case And(parts=parts):
+            return any(map(is_feed, parts)) and not any(map(_ends, parts))
+        case Or(parts=parts):
             return any(map(is_feed, parts))
         case Updated(start=start, end=None):
             return start is not None
         case _:
             return False
+
+
+def _ends(predicate: Predicate) -> bool:
+    return isinstance(predicate, Updated) and predicate.end is not None
