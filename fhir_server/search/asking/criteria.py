@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#parameters
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
@@ -30,32 +30,15 @@ from fhir_server.search.predicates.predicate import (
     of_types,
 )
 from fhir_server.search.predicates.unions import implies_type, union
-from fhir_server.search.values import (
-    composite,
-    date,
-    number,
-    quantity,
-    reference,
-    special,
-    string,
-    token,
-    uri,
-)
+from fhir_server.search.values import composite, date, special
+from fhir_server.search.values.by_type import CRITERIA, Criterion
 from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.indexed_words import NO_WORDS, Indexed
 from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.site import Site
 
-Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
-
 _CRITERIA: Final[Mapping[str, Criterion]] = {
-    "token": token.criterion,
-    "reference": reference.criterion,
-    "string": string.criterion,
-    "date": date.criterion,
-    "uri": uri.criterion,
-    "number": number.criterion,
-    "quantity": quantity.criterion,
+    **CRITERIA,
     "composite": composite.criterion,
     "special": special.criterion,
 }

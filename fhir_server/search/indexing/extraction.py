@@ -37,40 +37,13 @@ from fhir_server.search.declared.parameters import Parameter, declared_for, r4_p
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES, earliest
 from fhir_server.search.predicates.compartments import focus
 from fhir_server.search.predicates.entry import Contained, Entry, Point, Range, escape
-from fhir_server.search.values import (
-    composite,
-    date,
-    number,
-    quantity,
-    reference,
-    special,
-    string,
-    token,
-    uri,
-)
+from fhir_server.search.values import composite, reference, special, string
+from fhir_server.search.values.by_type import AS_RANGES, AS_TOKENS, Extents, Suffixes
 from fhir_server.search.values.site import Site
 from fhir_server.search.values.words import FullText, words_of
 
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
-
-Suffixes = Callable[[Collection, Site], list[str]]
-
-_SUFFIXES: Final[Mapping[str, Suffixes]] = {
-    "token": token.suffixes,
-    "reference": reference.suffixes,
-    "string": string.suffixes,
-    "uri": uri.suffixes,
-}
-
-Extents = Callable[[Collection, Site], Sequence[tuple[Any, ...]]]
-"""What Range has beside the parameter."""
-
-_EXTENTS: Final[Mapping[str, Extents]] = {
-    "date": date.ranges,
-    "number": number.ranges,
-    "quantity": quantity.ranges,
-}
 
 _ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
 """Parameters over what the store knows of every version anyway."""
@@ -216,7 +189,7 @@ class _AsComposite(NamedTuple):
             if not coded or not all(valued):
                 continue
             forms = composite.codes(coded, site)
-            if self.type in _EXTENTS:
+            if self.type in AS_RANGES:
                 ranges = self._ranges(forms, valued, site)
                 found.ranges.extend(ranges)
                 found.tokens.extend([] if ranges else [f"{self.name}|"])
@@ -224,7 +197,7 @@ class _AsComposite(NamedTuple):
                 found.tokens.extend(self._tokens(forms, valued[0], site) or [f"{self.name}|"])
 
     def _tokens(self, forms: list[str], valued: Collection, site: Site) -> list[str]:
-        suffixes = [suffix for suffix in _SUFFIXES[self.type](valued, site) if suffix.startswith("|")]
+        suffixes = [suffix for suffix in AS_TOKENS[self.type](valued, site) if suffix.startswith("|")]
         joined = [f"|{escape(form)}{suffix}" for form in composite.asked_for(forms) for suffix in suffixes]
         return [self.name + suffix for suffix in joined if len(suffix) <= TOKEN_CHARACTERS_MAX]
 
@@ -240,7 +213,7 @@ class _AsComposite(NamedTuple):
         """Each with the name that it goes by."""
         if len(valued) > 1:
             return composite.spans(self.name, *valued)
-        return [(self.name, extent) for extent in _EXTENTS[self.type](valued[0], site)]
+        return [(self.name, extent) for extent in AS_RANGES[self.type](valued[0], site)]
 
 
 Use = _AsTokens | _AsRanges | _AsPoint | _AsComposite
@@ -353,13 +326,13 @@ def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
     for type, of_names in dict.fromkeys((each.type, each.of_names) for each in parameters):
         alike = [each for each in parameters if (each.type, each.of_names) == (type, of_names)]
         names = tuple(parameter.name for parameter in alike)
-        if type in _EXTENTS:
-            uses.append(_AsRanges(_EXTENTS[type], names))
+        if type in AS_RANGES:
+            uses.append(_AsRanges(AS_RANGES[type], names))
         elif type == "special":
             uses.append(_AsPoint(names))
         else:
             in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
-            suffixes = string.suffixes_of_names if of_names else _SUFFIXES[type]
+            suffixes = string.suffixes_of_names if of_names else AS_TOKENS[type]
             uses.append(_AsTokens(suffixes, names, in_compartment))
     return tuple(uses)
 

@@ -14,7 +14,7 @@ https://hl7.org/fhir/R4/search.html#composite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -34,21 +34,12 @@ from fhir_server.search.predicates.predicate import (
     any_of,
 )
 from fhir_server.search.predicates.unions import union
-from fhir_server.search.values import date, number, quantity, reference, string, token
+from fhir_server.search.values import number, token
+from fhir_server.search.values.by_type import AS_RANGES, CRITERIA
 from fhir_server.search.values.escaping import split, unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
 from fhir_server.search.values.site import Site
 
-Criterion = Callable[[Parameter, str | None, Sequence[str], Site], Predicate]
-
-_CRITERIA: Final[Mapping[str, Criterion]] = {
-    "date": date.criterion,
-    "quantity": quantity.criterion,
-    "reference": reference.criterion,
-    "string": string.criterion,
-    "token": token.criterion,
-}
-_RANGED: Final = frozenset(("date", "number", "quantity"))
 _REVERSED: Final = ":reversed"
 
 
@@ -94,7 +85,7 @@ def spans(name: str, starts: Collection, ends: Collection) -> list[tuple[str, tu
 
 def is_ranged(parameter: Parameter) -> bool:
     """Its values are kept as ranges."""
-    return parameter.components[-1].type in _RANGED
+    return parameter.components[-1].type in AS_RANGES
 
 
 def has_range(parameter: Parameter) -> Predicate:
@@ -120,7 +111,7 @@ def _asked(parameter: Parameter, text: str, site: Site) -> Predicate:
         return any_of(*(_ranged(parameter, form, others, site) for form in forms))
     second = parameter.components[1]
     named = [replace(second, name=f"{parameter.name}|{escape(form)}") for form in forms]
-    return union(_CRITERIA[second.type](each, None, others, site) for each in named)
+    return union(CRITERIA[second.type](each, None, others, site) for each in named)
 
 
 def _forms(parameter: Parameter, text: str, site: Site) -> list[str]:
@@ -143,7 +134,7 @@ def _ranged(parameter: Parameter, form: str, others: Sequence[str], site: Site) 
         found = _spanning(parameter, code, *others)
     else:
         second = parameter.components[1]
-        found = _CRITERIA[second.type](replace(second, name=f"{parameter.name}|{code}"), None, others, site)
+        found = CRITERIA[second.type](replace(second, name=f"{parameter.name}|{code}"), None, others, site)
     return _in_system(found, system[0], any_code=not code) if system else found
 
 
