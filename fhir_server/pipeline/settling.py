@@ -19,15 +19,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fhir_server.pipeline.admission import all_types, restriction, right_of
-from fhir_server.pipeline.auditing import audit_page
+from fhir_server.pipeline.admission import all_types
 from fhir_server.pipeline.services import Services
-from fhir_server.policy.redaction import asking_of_shown_members, tells_of_members
+from fhir_server.pipeline.sight import Sight
+from fhir_server.policy.redaction import tells_of_members
 from fhir_server.r4.errors import Forbidden, TooCostly
-from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.results import SortKey
 from fhir_server.search.predicates.containing import containing, is_exact, of_contained
@@ -51,9 +51,7 @@ from fhir_server.search.predicates.predicate import (
     rewritten,
 )
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.scopes import contexts
 from fhir_server.store.explaining import stage
-from fhir_server.store.positions import Position
 
 Attempts = tuple[tuple[int, int], ...]
 """How many resources may be joined, forward and backward, one try after the other; 0 is not to try."""
@@ -102,14 +100,13 @@ class Settling:
     """Settles the questions of one search, for one caller under one set of consents."""
 
     def __init__(self, caller: Caller, services: Services, consented: Predicate) -> None:
-        self._caller = caller
         self._services = services
-        self._consented = consented
+        self._sight = Sight(caller, services, consented)
         most = services.settings.join_matches_max
         self._most = most
         self._all_attempts = (*((min(one, most), min(other, most)) for one, other in _LITTLE), (most, most))
         self._contained_before: dict[tuple[Predicate, frozenset[str], frozenset[str]], Predicate] = {}
-        self._settled_before: dict[tuple[Predicate, frozenset[str]], Predicate] = {}
+        self._whole_before: dict[tuple[Predicate, frozenset[str], Attempts], Predicate | None] = {}
 
     async def settled(self, predicate: Predicate, types: frozenset[str], *, few: bool = False) -> Predicate:
         """
@@ -119,23 +116,22 @@ class Settling:
         """
         if not asks_elsewhere(predicate):
             return predicate
-        # The ledger is asked by what it has alone: nothing is looked up in it beforehand.
-        within = None if LOGGED in types else self._visible(types)
-        scope = _Scope(types, within, _LITTLE if few else self._all_attempts)
+        self._sight.require_covered(predicate)
         with stage("joins"):
-            return self._of_shown_members(await self._settled(predicate, scope), types)
+            return await self._settled_all(predicate, types, _LITTLE if few else self._all_attempts)
 
     async def judged(self, predicate: Predicate, types: frozenset[str], keys: Iterable[str]) -> Predicate:
         """`predicate` without questions, true of those of `keys` of which it is true, whatever of others."""
-        scope = _Scope(types, all_of(_named(keys, types), self._visible(types)), _BACKWARD, fixed=True)
+        self._sight.require_covered(predicate)
         with stage("joins"):
-            return self._of_shown_members(await self._settled(predicate, scope), types)
+            return await self._settled_among(predicate, types, _named(keys, types))
 
     async def contained(self, predicate: Predicate, types: frozenset[str]) -> tuple[Predicate, Predicate]:
         """
         True of what contains a resource of `types` for which `predicate` is true: as it is judged, and as it
         is searched for.
         """
+        self._sight.require_covered(predicate)
         with stage("joins"):
             return await self._contained(predicate, types, frozenset(), all_types() - {LOGGED})
 
@@ -148,10 +144,27 @@ class Settling:
             return key
         sorted_by = (*key.end.names, *(f"{type}|{key.end.key.parameter or ''}" for type in key.end.types))
         tells = any(map(tells_of_members, sorted_by))
-        if tells and not self._shows_all_members(frozenset(("Group",))):
+        if tells and not self._sight.shows_all_members(frozenset(("Group",))):
             raise Forbidden("The members of a Group are not all shown to this caller, nor sorted by")
-        end = replace(key.end, key=self._key(key.end.key), of=self._visible(key.end.types))
+        end = replace(key.end, key=self._key(key.end.key), of=self._sight.visible(key.end.types))
         return replace(key, end=end)
+
+    async def _settled_all(
+        self, predicate: Predicate, types: frozenset[str], attempts: Attempts
+    ) -> Predicate:
+        # The ledger is asked by what it has alone: nothing is looked up in it beforehand.
+        within = None if LOGGED in types else self._sight.visible(types)
+        settled = await self._settled(predicate, _Scope(types, within, attempts))
+        return self._sight.as_shown(settled, types)
+
+    async def _settled_among(
+        self, predicate: Predicate, types: frozenset[str], within: Predicate
+    ) -> Predicate:
+        """True of what `within` is true of where `predicate` is, whatever of others."""
+        if LOGGED in types:
+            return await self._settled_all(predicate, types, self._all_attempts)
+        scope = _Scope(types, all_of(within, self._sight.visible(types)), _BACKWARD, fixed=True)
+        return self._sight.as_shown(await self._settled(predicate, scope), types)
 
     async def _settled(self, predicate: Predicate, scope: _Scope) -> Predicate:
         match predicate:
@@ -199,6 +212,12 @@ class Settling:
         sources: frozenset[str],
         within: Predicate | None = None,
     ) -> tuple[Predicate, Predicate]:
+        try:
+            visible = self._sight.visible(sources) if within is None else within
+        except Forbidden:
+            return Nothing(), Nothing()
+        if asks_elsewhere(of) and not await self._contains(of_types(types), names, visible, sources):
+            return Nothing(), Nothing()
         scope = _Scope(types, None, self._all_attempts)
         known = (of, types, names)
         if known not in self._contained_before:
@@ -207,10 +226,6 @@ class Settling:
         inside = self._contained_before[known]
         if inside == Nothing():
             return inside, inside
-        try:
-            visible = self._visible(sources) if within is None else within
-        except Forbidden:
-            return Nothing(), Nothing()
         most = FEW if is_exact(inside) else self._most
         keys = await self._services.store.containers(inside, visible, types=sources, most=most)
         if keys is not None:
@@ -219,11 +234,18 @@ class Settling:
             raise self._too_costly()
         return inside, inside
 
+    async def _contains(
+        self, wanted: Predicate, names: frozenset[str], visible: Predicate, sources: frozenset[str]
+    ) -> bool:
+        """Is there such a contained resource at all?"""
+        inside = containing(wanted, names)
+        return await self._services.store.containers(inside, visible, types=sources, most=0) is None
+
     async def _refers_outside(self, question: Refers, scope: _Scope) -> Predicate:
-        visible = await self._visible_for(question.of, question.types)
         keys: AbstractSet[str] | None = None
         for forward, backward in scope.attempts:
-            if forward:
+            visible = await self._visible_for(question, question.types, scope)
+            if forward and visible is not None:
                 keys = await self._services.store.keys(visible, types=question.types, most=forward)
             if keys is None and scope.within is not None:
                 keys = await self._referred_by(scope.within, scope.types, question, visible, backward)
@@ -232,27 +254,29 @@ class Settling:
         raise self._too_costly()
 
     async def _referred_by(
-        self, within: Predicate, types: frozenset[str], question: Refers, visible: Predicate, most: int
+        self, within: Predicate, types: frozenset[str], question: Refers, visible: Predicate | None, most: int
     ) -> AbstractSet[str] | None:
         """What it is true of among all that is referred to from `within`; None when that is too much."""
-        referred = await self._references(within, types, question.names, most)
+        referred = await self._sight.references(within, types, question.names, most)
         if referred is None:
             return None
-        ids = frozenset(key.partition("/")[2] for key in referred)
+        these = WithId(frozenset(key.partition("/")[2] for key in referred))
+        if visible is None:
+            visible = await self._visible_among(question, question.types, these)
         # An id may be there once in each type.
         most *= len(question.types)
-        known = await self._services.store.keys(all_of(WithId(ids), visible), types=question.types, most=most)
+        known = await self._services.store.keys(all_of(these, visible), types=question.types, most=most)
         return None if known is None else known & referred
 
     async def _referred_to(self, question: ReferredTo, scope: _Scope) -> Predicate:
         sources = frozenset((question.type,))
-        visible = await self._visible_for(question.of, sources)
         keys: AbstractSet[str] | None = None
         for forward, backward in scope.attempts:
-            if forward:
+            visible = await self._visible_for(question, sources, scope)
+            if forward and visible is not None:
                 # What is found is asked for by its id, which costs no sort of what has a token.
                 most = max(forward, backward)
-                keys = await self._references(visible, sources, question.names, most)
+                keys = await self._sight.references(visible, sources, question.names, most)
             if keys is None and scope.within is not None:
                 candidates = await self._services.store.keys(scope.within, types=scope.types, most=backward)
                 if candidates is not None:
@@ -262,87 +286,56 @@ class Settling:
         raise self._too_costly()
 
     async def _referred_to_among(
-        self, candidates: AbstractSet[str], question: ReferredTo, visible: Predicate
+        self, candidates: AbstractSet[str], question: ReferredTo, visible: Predicate | None
     ) -> AbstractSet[str]:
         """Those of `candidates` that what it is true of refers to."""
         sources = frozenset((question.type,))
-        about = all_of(_referring(question.names, candidates), visible)
-        keys = await self._references(about, sources, question.names, FEW)
-        if keys is not None:
-            return keys & candidates
+
+        async def referred(keys: Iterable[str], most: int) -> AbstractSet[str] | None:
+            these = _referring(question.names, keys)
+            meant = visible
+            if meant is None:
+                meant = await self._visible_among(question, sources, these)
+            return await self._sight.references(all_of(these, meant), sources, question.names, most)
+
+        with suppress(TooCostly):
+            keys = await referred(candidates, FEW)
+            if keys is not None:
+                return keys & candidates
         # Much refers to them: whether something does is asked of each.
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def is_referred_to(key: str) -> bool:
             async with turns:
-                found = all_of(_referring(question.names, (key,)), visible)
-                return await self._references(found, sources, question.names, 0) is None
+                return await referred((key,), 0) is None
 
         asked = sorted(candidates)
         answers = await asyncio.gather(*map(is_referred_to, asked))
         return {key for key, answer in zip(asked, answers, strict=True) if answer}
 
-    async def _references(
-        self, predicate: Predicate, types: frozenset[str], names: frozenset[str], most: int
-    ) -> set[str] | None:
-        """`Type/id` of all that resources refer to under one of `names`; None when that is too much."""
-        if types == {LOGGED}:
-            tokens = await self._references_of_events(predicate, names, most)
-        else:
-            tokens = await self._services.store.references(predicate, names, types=types, most=most)
-        if tokens is None:
+    async def _visible_for(
+        self, question: Refers | ReferredTo, types: frozenset[str], scope: _Scope
+    ) -> Predicate | None:
+        """What it asks, settled, of all that the caller may see of these types; None when too costly."""
+        of = self._sight.as_shown(question.of, types)
+        if not asks_elsewhere(of):
+            return all_of(of, self._sight.visible(types))
+        if scope.fixed:
             return None
-        if not self._shows_all_members(types):
-            tokens = {
-                token
-                for token in tokens
-                if self._of_shown_members(AnyToken(frozenset((token,))), types) != Nothing()
-            }
-        targets = (target_of(token.split("|", 2)[2]) for token in tokens)
-        return {str(target) for target in targets if target and not target.base and not target.version}
+        known = (of, types, scope.attempts)
+        if known not in self._whole_before:
+            self._whole_before[known] = None
+            with suppress(TooCostly):
+                settled = await self._settled_all(of, types, scope.attempts)
+                self._whole_before[known] = all_of(settled, self._sight.visible(types))
+        return self._whole_before[known]
 
-    async def _references_of_events(
-        self, predicate: Predicate, names: frozenset[str], most: int
-    ) -> set[str] | None:
-        starts = tuple(f"{name}|" for name in names)
-        found: set[str] = set()
-        after: Position | None = None
-        count = 0
-        while True:
-            page = await audit_page(
-                predicate, newest_first=False, after=after, count=_EVENTS_AT_ONCE, services=self._services
-            )
-            count += len(page.versions)
-            for event in page.versions:
-                found.update(token for token in event.entry.tokens if token.startswith(starts))
-            if count > most or len(found) > most:
-                return None
-            if page.next is None:
-                return found
-            after = page.next
-
-    async def _visible_for(self, of: Predicate, types: frozenset[str]) -> Predicate:
-        """`of`, settled itself, of what the caller may see of these types."""
-        if (of, types) not in self._settled_before:
-            settled = await self.settled(self._of_shown_members(of, types), types)
-            self._settled_before[of, types] = all_of(settled, self._visible(types))
-        return self._settled_before[of, types]
-
-    def _visible(self, types: frozenset[str]) -> Predicate:
-        return all_of(of_types(types), restriction(self._caller, types, "s"), self._consented)
-
-    def _of_shown_members(self, predicate: Predicate, types: frozenset[str]) -> Predicate:
-        """What is not shown of a Group is not asked about either."""
-        if self._shows_all_members(types):
-            return predicate
-        return asking_of_shown_members(predicate, right_of(self._caller, "Group", "s"))
-
-    def _shows_all_members(self, types: frozenset[str]) -> bool:
-        return (
-            "Group" not in types
-            or not contexts(self._caller.scopes, "Group", "s")
-            or (not right_of(self._caller, "Group", "s").confined)
-        )
+    async def _visible_among(
+        self, question: Refers | ReferredTo, types: frozenset[str], within: Predicate
+    ) -> Predicate:
+        """The same, right of what `within` is true of. Raises TooCostly."""
+        of = self._sight.as_shown(question.of, types)
+        return all_of(await self._settled_among(of, types, within), self._sight.visible(types))
 
     def _too_costly(self) -> TooCostly:
         # Which side it was is not said: how much there is may be more than the caller may know.

@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from fhir_server.search.predicates.containing import of_contained
 from fhir_server.search.predicates.matching import matches
 from fhir_server.search.predicates.predicate import Coded, Predicate, Question, ReferredTo, Refers
 from fhir_server.search.predicates.version import Version
@@ -32,7 +35,7 @@ class Among:
         """Is it true for `version`?"""
         match question:
             case Refers(names=names, types=types, of=of):
-                return any(
+                return self._refers_inside(version, question) or any(
                     _refers(version, names, other) and matches(of, other, self.answer)
                     for other in self.versions
                     if other.key.type in types
@@ -45,6 +48,16 @@ class Among:
                 )
             case Coded():
                 return matches(self.meant[question], version)
+
+    def _refers_inside(self, version: Version, question: Refers) -> bool:
+        """Does it refer to such a resource that it contains?"""
+        return any(
+            matches(
+                of_contained(question.of), replace(version, key=inner.key, entry=inner.entry), self.answer
+            )
+            for inner in version.entry.contained
+            if inner.key.type in question.types and not question.names.isdisjoint(inner.referred_to_as)
+        )
 
 
 def _refers(source: Version, names: Iterable[str], target: Version) -> bool:
