@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from fhir_server.pipeline.admission import restriction, right_of
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.unqualified import refuse_ambiguous
 from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import Ambiguous, Invalid, NotFound, VersionConflict
 from fhir_server.r4.interaction import (
@@ -30,18 +31,22 @@ from fhir_server.r4.interaction import (
 )
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key, Resource
-from fhir_server.search.asking.conditional import anchor_of, predicate_of
-from fhir_server.search.predicates.predicate import Predicate, all_of
+from fhir_server.search.asking.conditional import anchor_of, query_of
+from fhir_server.search.predicates.predicate import Predicate, Unqualified, all_of
 from fhir_server.smart.caller import Caller
 from fhir_server.store.unit import Condition
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Criteria as a condition, with what matches now; `wanted` is the criteria alone."""
+    """
+    Criteria as a condition, with what matches now; `wanted` is the criteria alone, and `unqualified` what
+    they name by an id without a type.
+    """
 
     wanted: Predicate
     condition: Condition
+    unqualified: tuple[Unqualified, ...] = ()
 
     def locked(self, anchors: frozenset[str]) -> Condition:
         """The condition with its locks; `anchors` are those in all that is written on it."""
@@ -72,28 +77,29 @@ def question_of(
 ) -> Asked:
     """The criteria within what scopes and policy leave to the caller. Raises as `asked`."""
     settings = services.settings
-    wanted = predicate_of(
-        criteria, limits=services.search_limits, base_url=settings.base_url, zone=services.zone
-    )
+    query = query_of(criteria, limits=services.search_limits, base_url=settings.base_url, zone=services.zone)
+    wanted = query.predicate
     trail.asks_for(wanted)
     types = frozenset((criteria.type,))
     allowed = restriction(caller, types, "s")
     shown = wanted
     if criteria.type == "Group":
         shown = asking_of_shown_members(wanted, right_of(caller, "Group", "s"))
-    return Asked(wanted, Condition(all_of(shown, allowed), types, matches_max))
+    return Asked(wanted, Condition(all_of(shown, allowed), types, matches_max), query.unqualified)
 
 
 async def matched(questions: Sequence[Asked], caller: Caller, services: Services) -> list[Asked]:
     """The same, within what consents leave to the caller too, with what matches now."""
+    unqualified = [each for one in questions for each in one.unqualified]
 
     async def run(consented: Predicate) -> list[Asked]:
+        await refuse_ambiguous(unqualified, consented, caller, services)
         conditions = [
             replace(one.condition, predicate=all_of(one.condition.predicate, consented)) for one in questions
         ]
         found = await services.store.matching(conditions)
         return [
-            Asked(one.wanted, replace(condition, keys=keys))
+            replace(one, condition=replace(condition, keys=keys))
             for one, condition, keys in zip(questions, conditions, found, strict=True)
         ]
 

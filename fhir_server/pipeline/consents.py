@@ -17,6 +17,7 @@ from typing import TypeVar
 from consent.decision import Decision, Requester
 from consent.table import ConsentTable
 from fhir_server.pipeline.parameters import SearchParameters
+from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import from_text
 from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.smart.caller import Caller
@@ -64,16 +65,26 @@ class Consents:
         Run a query within what consents leave to `caller`.
 
         The query and the look at the epoch travel together; when the epoch turns out to have
-        moved, the query is asked again under the newer consents.
+        moved, the query is asked again under the newer consents, also where it was refused.
         """
+
+        async def outcome(restriction: Predicate) -> Result | FhirError:
+            try:
+                return await run(restriction)
+            except FhirError as refusal:
+                return refusal
+
         while True:
             # Of the table as it is now: meanwhile somebody else may make it newer.
             as_of = self._table.epoch
             restriction = self._table.restriction(requester(caller), now)
-            result, epoch = await asyncio.gather(run(restriction), self._store.epoch())
+            result, epoch = await asyncio.gather(outcome(restriction), self._store.epoch())
             await self.as_of(epoch)
-            if epoch.consents <= as_of:
-                return result
+            if epoch.consents > as_of:
+                continue
+            if isinstance(result, FhirError):
+                raise result
+            return result
 
 
 @lru_cache(maxsize=4_096)

@@ -32,6 +32,7 @@ from fhir_server.pipeline.settling import Settling
 from fhir_server.pipeline.stored_terminology import StoredTerminology
 from fhir_server.pipeline.terms import Terms
 from fhir_server.pipeline.trail import Trail
+from fhir_server.pipeline.unqualified import refuse_ambiguous
 from fhir_server.policy.redaction import asking_of_shown_members, tells_of_members
 from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import History, Search
@@ -97,6 +98,7 @@ async def _searched(interaction: Search, caller: Caller, services: Services, tra
     until = _until(query, after)
 
     async def run(consented: Predicate) -> tuple[Page, int | None, Containers | None]:
+        await refuse_ambiguous(query.unqualified, consented, caller, services)
         terminology = StoredTerminology(caller, services, consented, now)
         meant = await Terms(terminology, codes_max=settings.expansion_codes_max).meant(query.predicate)
         settling = Settling(caller, services, consented)

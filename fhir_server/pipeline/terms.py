@@ -80,7 +80,7 @@ def _coded_in(predicate: Predicate) -> Iterator[Coded]:
     for question in questions_in(predicate):
         if isinstance(question, Coded):
             yield question
-        else:
+        elif isinstance(question, Refers | ReferredTo):
             yield from _coded_in(question.of)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Criteria, Search
-from fhir_server.search.asking.conditional import predicate_of
+from fhir_server.search.asking.conditional import query_of
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.asking.query import Query, parse
 from fhir_server.search.asking.text import DEPTH_MAX, STARTS_MAX
@@ -236,6 +236,4 @@ def test_audit_events_and_conditions_have_no_words() -> None:
     with pytest.raises(Unsupported, match="not there for AuditEvents"):
         asked("liver", type="AuditEvent")
     with pytest.raises(Unsupported, match="says too little"):
-        predicate_of(
-            Criteria("Condition", (("_text", "liver"),)), limits=SearchLimits(), base_url="", zone=UTC
-        )
+        query_of(Criteria("Condition", (("_text", "liver"),)), limits=SearchLimits(), base_url="", zone=UTC)

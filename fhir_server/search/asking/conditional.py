@@ -20,7 +20,7 @@ from typing import Final
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
 from fhir_server.r4.interaction import Criteria, Search
 from fhir_server.search.asking.limits import SearchLimits
-from fhir_server.search.asking.query import parse
+from fhir_server.search.asking.query import Query, parse
 from fhir_server.search.asking.results import RESULT_PARAMETERS
 from fhir_server.search.asking.text import asks_for_words
 from fhir_server.search.predicates.entry import Entry
@@ -33,9 +33,9 @@ _ANCHORS: Final = ("identifier", "patient", "subject")
 _NEGATIVE: Final = frozenset(("not", "missing", "not-in"))
 
 
-def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str, zone: tzinfo) -> Predicate:
+def query_of(criteria: Criteria, *, limits: SearchLimits, base_url: str, zone: tzinfo) -> Query:
     """
-    What a match must fulfil.
+    The search that the criteria come to.
 
     Raises Invalid when nothing positive is asked for: criteria that anything matches are a mistake;
     Unsupported for words of a text, by which nothing is identified.
@@ -48,14 +48,14 @@ def predicate_of(criteria: Criteria, *, limits: SearchLimits, base_url: str, zon
     if all(name.partition(":")[2] in _NEGATIVE for name, _ in criteria.parameters):
         raise Invalid(f"The criteria of a conditional interaction must say what a {criteria.type} has")
     search = Search(criteria.type, criteria.parameters)
-    wanted = parse(search, limits=limits, base_url=base_url, zone=zone).predicate
-    if asks_elsewhere(wanted):
+    query = parse(search, limits=limits, base_url=base_url, zone=zone)
+    if asks_elsewhere(query.predicate):
         # What other resources say could not be asked again where the write commits.
         raise Unsupported(
             "Chains, `_has`, `_list`, `:in`, `:not-in`, `:above` and `:below` of codes "
             "are not criteria of a conditional interaction"
         )
-    return wanted
+    return query
 
 
 def anchor_of(resource_type: str, wanted: Predicate) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.predicates.predicate import Coded, Predicate, Question, questions_in
+from fhir_server.search.predicates.predicate import Coded, Predicate, Question, Unqualified, questions_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,6 @@ class SearchLimits:
 
 def _links(question: Question) -> int:
     """How many references it is from a match to what is asked about."""
-    if isinstance(question, Coded):
+    if isinstance(question, Coded | Unqualified):
         return 0
     return 1 + max(map(_links, questions_in(question.of)), default=0)

@@ -11,7 +11,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
@@ -40,11 +40,12 @@ from fhir_server.search.asking.results import (
     total_of,
 )
 from fhir_server.search.asking.text import asks_for_words, weight_of
+from fhir_server.search.asking.unqualified import of_any_type, unqualified_in
 from fhir_server.search.asking.window import window_of
 from fhir_server.search.declared.parameters import SUPPORTED_TYPES
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
 from fhir_server.search.predicates.compartments import in_compartment
-from fhir_server.search.predicates.predicate import Predicate, all_of, of_types
+from fhir_server.search.predicates.predicate import Predicate, Unqualified, all_of, of_types
 from fhir_server.search.predicates.unions import implies_type
 from fhir_server.search.values.escaping import split
 from fhir_server.search.values.indexed_words import NO_WORDS, Indexed
@@ -69,7 +70,8 @@ class Query:
     A search, understood.
 
     `types` are those searched, none for all; in a compartment they are always named. `predicate`
-    says everything that a match must fulfil, its type and compartment included. `count` is how many
+    says everything that a match must fulfil, its type and compartment included; `unqualified` are the ids
+    in it that are said without a type where there may be several. `count` is how many
     matches make a page; 0 asks for the total alone. `used` leaves `_cursor` out; `cursor` is what the
     store gave out for the next page. With `contained` other than `false` what matches `predicate` may be
     contained in something else, which is shown as a whole or, by `contained_type`, without what is around it.
@@ -87,6 +89,7 @@ class Query:
     shape: Shape = WHOLE
     contained: WhichContained = "false"
     contained_type: ContainedType = "container"
+    unqualified: tuple[Unqualified, ...] = ()
 
 
 def parse(
@@ -113,7 +116,8 @@ def parse(
     ignored += misshapen
     given = {name: value for name, value in given.items() if name not in misshapen}
     count = count_of(given, limits)
-    predicate = _predicate(search.compartment, criteria, types, limits, Site(base_url, zone, indexed))
+    asked = _asked(criteria, types, limits, Site(base_url, zone, indexed))
+    predicate = _predicate(search.compartment, map(of_any_type, asked), types, limits)
     contained, contained_type = contained_of(given)
     if contained != "false":
         refuse_beside_contained(search, given, types, count)
@@ -130,6 +134,7 @@ def parse(
         shape=shape,
         contained=contained,
         contained_type=contained_type,
+        unqualified=tuple(dict.fromkeys(unqualified_in(all_of(*asked)))),
     )
 
 
@@ -222,10 +227,20 @@ def _includes(results: Parameters) -> Parameters:
 
 
 def _predicate(
-    compartment: Key | None, criteria: Parameters, types: tuple[str, ...], limits: SearchLimits, site: Site
+    compartment: Key | None, asked: Iterable[Predicate], types: tuple[str, ...], limits: SearchLimits
 ) -> Predicate:
-    searched = types or tuple(sorted(definitions().resource_types))
     parts: list[Predicate] = [] if compartment is None else [in_compartment(compartment, types)]
+    parts += asked
+    limits.refuse_questions(all_of(*parts))
+    if types and not any(implies_type(part, types) for part in parts):
+        parts.insert(0, of_types(frozenset(types)))
+    return all_of(*parts)
+
+
+def _asked(criteria: Parameters, types: tuple[str, ...], limits: SearchLimits, site: Site) -> list[Predicate]:
+    """What each of the criteria asks."""
+    searched = types or tuple(sorted(definitions().resource_types))
+    parts: list[Predicate] = []
     values_count = 0
     for name, value in criteria:
         values = [value] if name == FILTER else split(value, ",")
@@ -239,10 +254,7 @@ def _predicate(
             else criterion(searched, name, values, site)
         )
         parts.append(ask)
-    limits.refuse_questions(all_of(*parts))
-    if types and not any(implies_type(part, types) for part in parts):
-        parts.insert(0, of_types(frozenset(types)))
-    return all_of(*parts)
+    return parts
 
 
 def _used(parameters: Parameters, ignored: Sequence[str], count: int) -> list[tuple[str, str]]:

@@ -16,7 +16,14 @@ from msgspec.structs import replace
 
 from fhir_server.search.predicates.containing import of_contained
 from fhir_server.search.predicates.matching import matches
-from fhir_server.search.predicates.predicate import Coded, Predicate, Question, ReferredTo, Refers
+from fhir_server.search.predicates.predicate import (
+    Coded,
+    Predicate,
+    Question,
+    ReferredTo,
+    Refers,
+    Unqualified,
+)
 from fhir_server.search.predicates.version import Version
 
 
@@ -48,6 +55,8 @@ class Among:
                 )
             case Coded():
                 return matches(self.meant[question], version)
+            case Unqualified(tokens=tokens):
+                return not tokens.isdisjoint(version.entry.tokens)
 
     def _refers_inside(self, version: Version, question: Refers) -> bool:
         """Does it refer to such a resource that it contains?"""

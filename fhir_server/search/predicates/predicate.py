@@ -8,7 +8,8 @@ simplify; match with `match`, so that a new node is a type error wherever it is 
 
 What cannot be asked of one entry is `Elsewhere`: a question about other resources. It is settled
 first, within what the caller may see of those (pipeline/terms.py for what codes mean, then
-pipeline/settling.py), and a store never meets it.
+pipeline/settling.py), and a store never meets it. One of them, `Unqualified`, does not leave `parse`: it
+becomes tokens there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from fhir_server.r4.resource import Key
 from fhir_server.search.predicates.entry import Bound, Point
 
 
@@ -215,7 +217,21 @@ class Coded:
     systems: tuple[tuple[str, frozenset[str]], ...] | None = None
 
 
-Question = Refers | ReferredTo | Coded
+@dataclass(frozen=True, slots=True)
+class Unqualified:
+    """
+    The entry has one of `tokens`, some of which name resources by an id without a type.
+
+    `meant` are the keys that each such id may stand for, and the search is refused when several of them are
+    there; `asked_as` is the parameter.
+    """
+
+    asked_as: str
+    tokens: frozenset[str]
+    meant: frozenset[frozenset[Key]]
+
+
+Question = Refers | ReferredTo | Coded | Unqualified
 
 
 @dataclass(frozen=True, slots=True)

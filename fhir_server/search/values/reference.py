@@ -19,9 +19,18 @@ from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
 from fhir_server.r4.fhirpath.references import target_of, type_of
 from fhir_server.r4.primitives import is_id
+from fhir_server.r4.resource import Key
 from fhir_server.search.declared.parameters import Parameter
 from fhir_server.search.predicates.entry import escape
-from fhir_server.search.predicates.predicate import AnyToken, Predicate, TokenPrefix, any_of, token
+from fhir_server.search.predicates.predicate import (
+    AnyToken,
+    Elsewhere,
+    Predicate,
+    TokenPrefix,
+    Unqualified,
+    any_of,
+    token,
+)
 from fhir_server.search.predicates.unions import union
 from fhir_server.search.values.escaping import unescaped
 from fhir_server.search.values.modifiers import refuse_modifier
@@ -67,9 +76,16 @@ def criterion(parameter: Parameter, modifier: str | None, values: Sequence[str],
     if modifier is not None and modifier not in definitions().resource_types:
         raise refuse_modifier(parameter.code, modifier, *_modifiers(parameter))
     wanted = [_wanted(parameter, modifier, unescaped(value), site.base_url) for value in values]
-    return AnyToken(
-        frozenset(f"{parameter.name}|{escape(target)}" for targets in wanted for target in targets)
-    )
+    tokens = frozenset(f"{parameter.name}|{escape(target)}" for targets in wanted for target in targets)
+    meant = frozenset(frozenset(map(_key, targets)) for targets in wanted if len(targets) > 1)
+    if meant:
+        return Elsewhere(Unqualified(parameter.code, tokens, meant))
+    return AnyToken(tokens)
+
+
+def _key(target: str) -> Key:
+    type, _, id = target.partition("/")
+    return Key(type, id)
 
 
 def _modifiers(parameter: Parameter) -> tuple[str, ...]:
