@@ -156,7 +156,12 @@ def test_what_an_observation_is_found_by(resource: dict[str, Any], code: str, ex
                 ]
             },
             "name",
-            ["|dr ann ng|Dr Ann Ng", "|ng|Ng", "|ann|Ann", "|mae|Mae", "|dr|Dr", "|md|MD"],
+            ["|dr ann ng|Dr Ann Ng", "|ng|Ng", "|ann|Ann", "|mae|Mae", "|dr|Dr", "|md|MD", ":word|ann ng"],
+        ),
+        (
+            {"name": [{"family": "van den Berg"}]},
+            "family",
+            ["|van den berg|van den Berg", ":word|berg", ":word|den berg"],
         ),
         ({"name": [{"family": "Ng", "given": ["Ann"]}]}, "given", ["|ann|Ann"]),
         ({"name": [{"use": "anonymous"}]}, "name", ["|"]),
