@@ -17,9 +17,9 @@ from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.predicates.predicate import (
     AnyToken,
-    Coded,
     Nothing,
     Predicate,
+    ReferredTo,
     Refers,
     all_of,
     of_types,
@@ -47,7 +47,7 @@ class Sight:
     def require_covered(self, predicate: Predicate) -> None:
         """Raises Forbidden when no scope covers what is asked about, whether or not it comes to that."""
         for question in questions_in(predicate):
-            if not isinstance(question, Coded):
+            if isinstance(question, Refers | ReferredTo):
                 types = question.types if isinstance(question, Refers) else frozenset((question.type,))
                 self.visible(types)
                 self.require_covered(question.of)
