@@ -19,7 +19,7 @@ from fhir_server.search.indexing.extraction import extract
 from fhir_server.search.predicates.entry import Point
 from fhir_server.search.predicates.great_circle import EARTH_RADIUS_METRES, is_within
 from fhir_server.search.predicates.predicate import Near
-from fhir_server.search.values.special import DISTANCE_DEFAULT_METRES, METRES
+from fhir_server.search.values.special import DISTANCE_DEFAULT_METRES
 from tests.search.versions import finds, query
 
 DEGREE_KM = 111.195
@@ -116,6 +116,10 @@ def test_a_literal_of_many_digits_is_the_nearest_point() -> None:
         "52|4|1|KM",
         "52|4||parsec",
         "52|4|1|5",
+        "52|4|1|kg",
+        "52|4|1|m2",
+        "52|4|1|[degF]",
+        "52|4||kg",
         "52 |4",
         "٥٢|4",
         "1" * 30 + "|4",
@@ -145,9 +149,14 @@ def test_nothing_is_sorted_by_a_place() -> None:
 
 
 def test_units_are_those_of_ucum() -> None:
-    assert METRES["[mi_us]"] == 5280 * METRES["[ft_us]"]
-    assert METRES["[mi_i]"] == 5280 * METRES["[ft_i]"] == 1760 * METRES["[yd_i]"]
-    assert METRES["[ft_i]"] == 12 * METRES["[in_i]"]
+    for same in (
+        ("1|[mi_us]", "5280|[ft_us]", "1760|[yd_us]"),
+        ("1|[mi_i]", "5280|[ft_i]", "1760|[yd_i]", "1609.344|m", "1.609344|km", "160934.4|cm"),
+        ("1|[ft_i]", "12|[in_i]", "3.048|dm", "304.8|mm", "304800|um"),
+        ("1|[nmi_i]", "1852|m"),
+    ):
+        one, *others = [query("Location", ("near", f"1|2|{distance}")).predicate for distance in same]
+        assert others == [one] * len(others)
     found = query("Location", ("near", "1|2")).predicate
     assert Near(Point(1.0, 2.0), DISTANCE_DEFAULT_METRES) in getattr(found, "parts", ())
 

@@ -2,7 +2,7 @@
 special: `near` of Location, R4's one parameter of this type.
 
 `latitude|longitude|distance|unit`: within the distance, a radius along the Earth's surface. Degrees
-are of WGS84, units are codes of UCUM. Without a unit the distance is in km; without a distance, what
+are of WGS84, units are UCUM's of length. Without a unit the distance is in km; without a distance, what
 is near is ours to say.
 
 https://hl7.org/fhir/R4/location.html#search, https://hl7.org/fhir/R4/search.html#special
@@ -11,13 +11,13 @@ https://hl7.org/fhir/R4/location.html#search, https://hl7.org/fhir/R4/search.htm
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final
 
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.fhirpath import Collection
+from fhir_server.r4.ucum import unit as ucum_unit
 from fhir_server.search.declared.parameters import Parameter
 from fhir_server.search.predicates.entry import Point
 from fhir_server.search.predicates.predicate import Near, Predicate, any_of
@@ -29,23 +29,6 @@ from fhir_server.search.values.site import Site
 DISTANCE_DEFAULT_METRES: Final = 50_000
 DISTANCE_MAX_METRES: Final = 20_000_000
 """Half of a great circle is 20,015 km: nothing is farther away."""
-
-METRES: Final[Mapping[str, Fraction]] = {
-    "mm": Fraction(1, 1000),
-    "cm": Fraction(1, 100),
-    "dm": Fraction(1, 10),
-    "m": Fraction(1),
-    "km": Fraction(1000),
-    "[in_i]": Fraction(254, 10_000),
-    "[ft_i]": Fraction(3048, 10_000),
-    "[yd_i]": Fraction(9144, 10_000),
-    "[mi_i]": Fraction(1_609_344, 1000),
-    "[nmi_i]": Fraction(1852),
-    "[ft_us]": Fraction(1200, 3937),
-    "[yd_us]": Fraction(3600, 3937),
-    "[mi_us]": Fraction(6_336_000, 3937),
-}
-"""Lengths by their codes, exactly: https://ucum.org/ucum."""
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?")
 
@@ -80,12 +63,15 @@ def _near(code: str, value: str) -> Near:
 
 
 def _metres(code: str, distance: str, unit: str) -> float:
-    if unit not in METRES:
-        known = ", ".join(f"`{each}`" for each in METRES)
-        raise Invalid(f"The unit of the distance of `{code}` is a UCUM code: {known}")
+    length, metre = ucum_unit(unit), ucum_unit("m")
+    assert metre is not None, "it is a base unit"
+    if length is None or length.name != metre.name:
+        raise Invalid(
+            f"The unit of the distance of `{code}` is a UCUM code: one of length, as `km` or `[nmi_i]`"
+        )
     if not distance:
         return DISTANCE_DEFAULT_METRES
-    metres = Fraction(_number(code, "distance", distance)) * METRES[unit]
+    metres = length.converted(_number(code, "distance", distance)) / metre.converted(Decimal(1))
     if not 0 < metres <= DISTANCE_MAX_METRES:
         raise Invalid(f"The distance of `{code}` is more than 0 and at most {DISTANCE_MAX_METRES // 1000} km")
     return float(metres)
