@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -75,7 +75,8 @@ class Database:
         Raises Unsuitable when it never can be, Unavailable when nobody answers.
         """
         client = _client(url, app_name, limits)
-        try:
+        async with AsyncExitStack() as unless_opened:
+            unless_opened.push_async_callback(client.close)
             with translated():
                 await _require_suitable(client)
                 database = client.get_database(
@@ -87,9 +88,7 @@ class Database:
                     read_concern=MAJORITY,
                 )
                 await _set_up(database, app_name)
-        except BaseException:
-            await client.close()
-            raise
+            unless_opened.pop_all()
         return cls(client, *(WatchedCollection(database, collection) for collection in _INDEXES))
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from random import Random
 from typing import Self
@@ -108,15 +109,15 @@ class Store:
         database can never be served from, Unavailable when it does not answer.
         """
         limits = limits or StoreLimits()
-        database = await Database.open(url, name, app_name=app_name, limits=limits)
         owner = f"{app_name}.{random.getrandbits(64):016x}"
-        watermark = Watermark(database, owner=owner, app_name=app_name, limits=limits, clock=clock)
-        try:
+        async with AsyncExitStack() as unless_opened:
+            database = await Database.open(url, name, app_name=app_name, limits=limits)
+            unless_opened.push_async_callback(database.close)
+            watermark = Watermark(database, owner=owner, app_name=app_name, limits=limits, clock=clock)
             await watermark.register()
-        except BaseException:
-            await database.close()
-            raise
-        return cls(database, owner=owner, limits=limits, clock=clock, random=random, watermark=watermark)
+            store = cls(database, owner=owner, limits=limits, clock=clock, random=random, watermark=watermark)
+            unless_opened.pop_all()
+        return store
 
     async def close(self) -> None:
         """Finishes what was accepted, and leaves the ledger's shards to others."""

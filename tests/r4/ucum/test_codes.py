@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -100,13 +101,9 @@ def test_what_ucumvert_cannot_read_is_only_an_annotation_more_or_less(text: str)
     parser.parse(text)
 
 
+@cache
 def _parser() -> ucumvert.parser.Lark:
-    global _PARSER  # noqa: PLW0603 - made once, it takes some milliseconds
-    _PARSER = _PARSER or ucumvert.get_ucum_parser()
-    return _PARSER
-
-
-_PARSER: ucumvert.parser.Lark | None = None
+    return ucumvert.get_ucum_parser()
 
 
 @pytest.mark.parametrize(
