@@ -333,7 +333,7 @@ class Search:
                     f"More than {most} resources match, too many to be sorted by this parameter; "
                     "narrow the search, or sort by `_lastUpdated`"
                 )
-        ends = Ends(self._resources, question.session, self._milliseconds_max)
+        ends = Ends(self._database, question.session, self._limits)
         return in_order(await ends.known(list(rows.values()), order), order)
 
     async def _matching(

@@ -7,7 +7,8 @@ whichever way, and ties are broken by the creation sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ from fhir_server.r4.errors import TooCostly
 from fhir_server.search.asking.ordering import Value, sort_value
 from fhir_server.search.asking.results import End, SortKey
 from fhir_server.search.predicates.version import Version
-from fhir_server.store.database import Collection
-from fhir_server.store.documents import version
+from fhir_server.store.database import Database
+from fhir_server.store.documents import Document, version
 from fhir_server.store.filters import to_filter
+from fhir_server.store.limits import StoreLimits
+from fhir_server.store.resolving import resolved, resolving
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,12 @@ def row(fields: Mapping[str, Any], order: Sequence[SortKey]) -> Row:
 
 
 class Ends:
-    """Looks up what rows refer to, in one snapshot, within what may be looked at."""
+    """Looks up what rows refer to, in the snapshot that they are of, within what may be looked at."""
 
-    def __init__(
-        self, resources: Collection, session: AsyncClientSession | None, milliseconds_max: int
-    ) -> None:
-        self._resources = resources
+    def __init__(self, database: Database, session: AsyncClientSession | None, limits: StoreLimits) -> None:
+        self._database = database
         self._session = session
-        self._milliseconds_max = milliseconds_max
+        self._limits = limits
 
     async def known(self, rows: Sequence[Row], order: Sequence[SortKey]) -> list[Row]:
         """The same rows with the values of their chained keys."""
@@ -68,17 +69,28 @@ class Ends:
         """By key, what those of `keys` that there are have under the key of their own."""
         wanted = sorted(keys)
         found: list[Row] = []
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            cursor = self._resources.find(
-                {"$and": [{"_id": {"$in": some}}, to_filter(end.of, types=end.types)]},
-                {"body": 0},
-                max_time_ms=self._milliseconds_max,
-                session=self._session,
-            )
-            found += [row(fields, (end.key,)) for fields in await cursor.to_list()]
+        async with self._asked(end) as (where, session):
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                cursor = self._database.resources.find(
+                    {"$and": [{"_id": {"$in": some}}, where]},
+                    {"body": 0},
+                    max_time_ms=self._limits.search_milliseconds_max,
+                    session=session,
+                )
+                found += [row(fields, (end.key,)) for fields in await cursor.to_list()]
         known = await self.known(found, (end.key,))
         return {one.key: value for one in known if (value := one.values[0]) is not None}
+
+    @asynccontextmanager
+    async def _asked(self, end: End) -> AsyncIterator[tuple[Document, AsyncClientSession | None]]:
+        """The filter for what may be looked at, and the snapshot to ask it of."""
+        if self._session is not None:
+            found = await resolved(self._database, end.of, end.types, self._session, self._limits)
+            yield to_filter(found, types=end.types), self._session
+            return
+        async with resolving(self._database, end.of, end.types, self._limits) as (found, session):
+            yield to_filter(found, types=end.types), session
 
 
 def _ends(fields: Mapping[str, Any], found: Version, end: End) -> frozenset[str]:

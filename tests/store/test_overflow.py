@@ -15,7 +15,7 @@ from pymongo import AsyncMongoClient
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.resource import Key
 from fhir_server.search.asking.ordering import compare
-from fhir_server.search.asking.results import SortKey
+from fhir_server.search.asking.results import End, SortKey
 from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.matching import matches
 from fhir_server.search.predicates.predicate import (
@@ -246,3 +246,29 @@ async def test_a_question_about_too_many_large_resources_is_refused(open_store: 
     with pytest.raises(TooCostly, match="too many large resources"):
         await store.count(token("Group|member|x"), types=frozenset({"Group"}))
     assert await store.count(of_types(frozenset({"Group"})), types=frozenset({"Group"})) == 3
+
+
+async def test_what_may_not_be_looked_at_is_not_sorted_by(open_store: OpenStore) -> None:
+    store = await open_store(SMALL)
+    hidden = Entry(("Group", "Group|identifier|1", "Group|identifier|2"), (), ("p", "q", "r"))
+    shown = Entry(("Group", "Group|identifier|3"), (), ("p",))
+    await stored(store, Key("Group", "hidden"), a_change(entry=hidden))
+    await stored(store, Key("Group", "shown"), a_change(entry=shown))
+    for id in ("hidden", "shown"):
+        entry = Entry(("Observation", f"Observation|subject|Group/{id}"))
+        await stored(store, Key("Observation", id), a_change(entry=entry))
+    end = End(
+        frozenset({"Observation|subject"}),
+        frozenset({"Group"}),
+        SortKey("parameter", "identifier"),
+        of=Not(OfPatients(frozenset("r"))),
+    )
+    page = await store.page(
+        of_types(frozenset({"Observation"})),
+        types=frozenset({"Observation"}),
+        order=(SortKey("chained", "subject", end=end),),
+        after=None,
+        count=10,
+        tokens=False,
+    )
+    assert [version.key.id for version in page.versions] == ["shown", "hidden"]
