@@ -22,6 +22,7 @@ from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, version
 from fhir_server.store.filters import to_filter
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.overflow import MARKER_PREFIX
 from fhir_server.store.resolving import resolved, resolving
 
 
@@ -94,7 +95,7 @@ class Ends:
 
 
 def _ends(fields: Mapping[str, Any], found: Version, end: End) -> frozenset[str]:
-    if "more" in fields:
+    if "more" in fields and any(token.startswith(MARKER_PREFIX) for token in found.entry.tokens):
         raise TooCostly("A resource refers to too many others to be sorted by them")
     starts = tuple(f"{name}|" for name in end.names)
     referred = (token.split("|", 2)[2] for token in found.entry.tokens if token.startswith(starts))

@@ -272,3 +272,25 @@ async def test_what_may_not_be_looked_at_is_not_sorted_by(open_store: OpenStore)
         tokens=False,
     )
     assert [version.key.id for version in page.versions] == ["shown", "hidden"]
+
+
+async def test_many_words_do_not_keep_it_from_being_sorted_by_what_it_refers_to(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store(SMALL)
+    words = tuple(f"Observation|_text|{word}" for word in ("one", "two", "three"))
+    for id, family in (("a", "young"), ("b", "abel")):
+        name = f"Patient|family|{family}|{family}"
+        await stored(store, Key("Patient", id), a_change(entry=Entry(("Patient", name), (), (id,))))
+        tokens = ("Observation", f"Observation|subject|Patient/{id}")
+        await stored(store, Key("Observation", id), a_change(entry=Entry(tokens, words=words)))
+    end = End(frozenset({"Observation|subject"}), frozenset({"Patient"}), SortKey("parameter", "family"))
+    page = await store.page(
+        of_types(frozenset({"Observation"})),
+        types=frozenset({"Observation"}),
+        order=(SortKey("chained", "subject", end=end),),
+        after=None,
+        count=10,
+        tokens=False,
+    )
+    assert [version.key.id for version in page.versions] == ["b", "a"]
