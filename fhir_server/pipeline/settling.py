@@ -216,6 +216,7 @@ class Settling:
             visible = self._sight.visible(sources) if within is None else within
         except Forbidden:
             return Nothing(), Nothing()
+        visible = self._sight.shown_whole(visible, sources)
         if asks_elsewhere(of) and not await self._contains(of_types(types), names, visible, sources):
             return Nothing(), Nothing()
         scope = _Scope(types, None, self._all_attempts)
@@ -232,7 +233,7 @@ class Settling:
             return inside, _named(keys, sources)
         if not is_exact(inside):
             raise self._too_costly()
-        return inside, inside
+        return inside, self._sight.as_shown(inside, sources)
 
     async def _contains(
         self, wanted: Predicate, names: frozenset[str], visible: Predicate, sources: frozenset[str]

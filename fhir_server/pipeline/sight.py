@@ -12,7 +12,7 @@ from typing import Final
 from fhir_server.pipeline.admission import restriction, right_of
 from fhir_server.pipeline.auditing import audit_page
 from fhir_server.pipeline.services import Services
-from fhir_server.policy.redaction import asking_of_shown_members
+from fhir_server.policy.redaction import NO_GROUP, asking_of_shown_members
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.predicates.predicate import (
@@ -57,6 +57,10 @@ class Sight:
         if self.shows_all_members(types):
             return predicate
         return asking_of_shown_members(predicate, right_of(self._caller, "Group", "s"))
+
+    def shown_whole(self, predicate: Predicate, types: frozenset[str]) -> Predicate:
+        """`predicate`, without what the caller is not shown all of."""
+        return predicate if self.shows_all_members(types) else all_of(predicate, NO_GROUP)
 
     def shows_all_members(self, types: frozenset[str]) -> bool:
         """Does the caller see each member of each Group, as far as Groups are among the types?"""

@@ -24,6 +24,7 @@ from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.predicate import (
     AnyToken,
     AnyWord,
+    Containing,
     InRange,
     Nothing,
     OfPatients,
@@ -34,9 +35,15 @@ from fhir_server.search.predicates.predicate import (
     TokenContaining,
     TokenPrefix,
     WordPrefix,
+    all_of,
+    none_of,
+    of_types,
     rewritten,
 )
 from fhir_server.search.predicates.version import Version
+
+NO_GROUP: Final = none_of(of_types(frozenset(("Group",))))
+"""True of what is no Group."""
 
 
 def redacted(version: Version, right: Right) -> Version:
@@ -86,6 +93,9 @@ def _asking(part: Predicate, own: frozenset[str]) -> Predicate | None:
             | RangePrefix(prefix=start)
         ) if tells_of_members(start):
             return Nothing()
+        case Containing():
+            # What a Group contains is not shown.
+            return all_of(part, NO_GROUP)
         case _:
             return None
 
@@ -133,7 +143,7 @@ def _entry_of(entry: Entry, visible: frozenset[str]) -> Entry:
     """What the text no longer names is not followed from the Group either."""
     own = frozenset(f"{_MEMBER}|{reference}" for reference in visible)
     tokens = tuple(token for token in entry.tokens if token in own or not tells_of_members(token))
-    return replace(entry, tokens=tokens)
+    return replace(entry, tokens=tokens, contained=())
 
 
 def _subsetted(resource: Resource) -> Resource:

@@ -69,3 +69,31 @@ async def test_nothing_is_sorted_by_them_at_the_end_of_a_chain(server: Server) -
     async with server.as_("patient/*.rs", patient="a") as client:
         assert (await client.get("Observation?_sort=subject:Group.member")).status_code == 403
         assert (await client.get("Observation?_sort=subject:Group.code")).status_code == 200
+
+
+async def test_what_a_group_contains_is_not_searched(server: Server) -> None:
+    inner = {"resourceType": "Patient", "id": "inner", "name": [{"family": "Hidden"}]}
+    group = {**a_group("Patient/a", "Patient/b", "#inner"), "contained": [inner]}
+    about = {"subject": {"reference": "#inner"}, "contained": [inner]}
+    async with server.as_() as client:
+        for patient in ("a", "b"):
+            await put(client, a_patient(), patient)
+        await put(client, group, "g")
+        await put(client, {**an_observation("a"), **about}, "o")
+        asked = (
+            "Patient?_contained=true&name=hidden",
+            "Patient?_contained=both&name=hidden",
+            "Patient?_contained=true&_containedType=contained&name=hidden",
+            "Group?_contained=both&_containedType=contained&code:text=a ward",
+            "Group?member:Patient.name=hidden",
+            "Patient?_has:Group:member:member:Patient.name=hidden",
+        )
+        for question in asked:
+            assert await ids(client, question), question
+    async with server.as_("patient/*.rs", patient="a") as client:
+        for question in asked:
+            expected = ["g"] if question.startswith("Group?_contained") else []
+            assert await ids(client, question) == expected, question
+        for total in ("_total=accurate", "_count=0"):
+            answer = await client.get(f"Patient?_contained=true&name=hidden&{total}")
+            assert answer.json()["total"] == 0
