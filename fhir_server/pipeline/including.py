@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from fhir_server.pipeline.auditing import audit_event
+from fhir_server.pipeline.referred_versions import ReferredVersions
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import asking_of_shown_members
@@ -57,8 +58,8 @@ class Including:
         self._consented = consented
         self._services = services
         self._tokens_max = tokens_max
-        self._asked: set[Key] = set()
-        self._known: set[Key] = set()
+        self._referred = ReferredVersions(services.store, releasing)
+        self._known: set[tuple[Key, int]] = set()
         self._found: list[Version] = []
         self._events: list[str] = []
         self._bytes = 0
@@ -87,14 +88,21 @@ class Including:
             (all_of(of_types(types), predicate), types)
             for predicate, types in self._asked_of_targets([match], self._includes)
         ]
-        asked.append(self._asked_of_sources(self._referring([match], self._includes)))
+        named_or_referring = [
+            (all_of(of_types(types), predicate), types)
+            for predicate, types in self._asked_of_canonicals([match], self._includes)
+        ]
+        named_or_referring.append(self._asked_of_sources(self._referring([match], self._includes)))
+        asked += named_or_referring
         if after is None:
             await self._audit_events()
         types = frozenset[str]().union(*(types for _, types in asked))
         onward = None
         if types:
             predicate = any_of(*(predicate for predicate, types in asked if types))
-            onward = await self._some(predicate, types, after, count, tokens=tokens)
+            # By which of them something is found is not told: it comes as it is, too, if by any other.
+            beside = any(types for _, types in named_or_referring)
+            onward = await self._some(predicate, types, after, count, tokens=tokens, beside=beside)
         if following:
             await self._steps(list(self._found), following, steps=1)
         return onward
@@ -105,8 +113,8 @@ class Including:
         return self._found
 
     def _know(self, matches: Sequence[Version]) -> None:
-        self._known.update(match.key for match in matches)
-        self._asked |= self._known
+        self._known.update((match.key, match.number) for match in matches)
+        self._referred.know(matches)
 
     @property
     def _following(self) -> tuple[Include, ...]:
@@ -132,9 +140,11 @@ class Including:
         await self._audit_events()
         for predicate, types in targets:
             await self._all(predicate, types, tokens=tokens)
+        for predicate, types in self._asked_of_canonicals(versions, includes):
+            await self._all(predicate, types, tokens=tokens, beside=True)
         predicate, types = self._asked_of_sources(self._referring(versions, includes))
         if types:
-            await self._all(predicate, types, tokens=tokens)
+            await self._all(predicate, types, tokens=tokens, beside=True)
 
     def _referring(
         self, versions: Sequence[Version], includes: Sequence[Include]
@@ -148,17 +158,20 @@ class Including:
     def _asked_of_targets(self, versions: Sequence[Version], includes: Sequence[Include]) -> list[_Asked]:
         """By type, and the AuditEvents apart."""
         by_type: dict[str, set[str]] = defaultdict(set)
-        for key in included(versions, includes):
-            if key not in self._asked:
-                self._asked.add(key)
-                by_type[key.type].add(key.id)
+        for key in self._referred.new(included(versions, includes)):
+            by_type[key.type].add(key.id)
         self._events = sorted(by_type.pop("AuditEvent", ()))
-        asked: list[tuple[str, Predicate]] = [
-            (resource_type, WithId(frozenset(ids))) for resource_type, ids in by_type.items()
-        ]
+        asked = {resource_type: WithId(frozenset(ids)) for resource_type, ids in by_type.items()}
+        return self._asked_of_types(asked)
+
+    def _asked_of_canonicals(self, versions: Sequence[Version], includes: Sequence[Include]) -> list[_Asked]:
+        return self._asked_of_types(named(versions, includes))
+
+    def _asked_of_types(self, wanted: Mapping[str, Predicate]) -> list[_Asked]:
+        """What is wanted of each type, within what the caller sees of it."""
         return [
-            (all_of(wanted, access.right.predicate), frozenset((resource_type,)))
-            for resource_type, wanted in (*asked, *named(versions, includes).items())
+            (all_of(predicate, access.right.predicate), frozenset((resource_type,)))
+            for resource_type, predicate in wanted.items()
             if (access := self._releasing.access(resource_type))
         ]
 
@@ -187,11 +200,13 @@ class Including:
         parts += [all_of(AnyToken(frozenset(values)), right) for right, values in asked.items()]
         return any_of(*parts), frozenset(types)
 
-    async def _all(self, predicate: Predicate, types: frozenset[str], *, tokens: bool) -> None:
+    async def _all(
+        self, predicate: Predicate, types: frozenset[str], *, tokens: bool, beside: bool = False
+    ) -> None:
         """Take all that it is true of, page by page: pages are bounded in bytes."""
-        onward = await self._some(predicate, types, None, _AT_ONCE, tokens=tokens)
+        onward = await self._some(predicate, types, None, _AT_ONCE, tokens=tokens, beside=beside)
         while onward is not None:
-            onward = await self._some(predicate, types, onward, _AT_ONCE, tokens=tokens)
+            onward = await self._some(predicate, types, onward, _AT_ONCE, tokens=tokens, beside=beside)
 
     async def _some(
         self,
@@ -201,8 +216,11 @@ class Including:
         count: int,
         *,
         tokens: bool,
+        beside: bool,
     ) -> Position | None:
-        """Take a page of what it is true of; where the next one begins."""
+        """
+        Take a page of what it is true of, `beside` what is referred to of it; where the next one begins.
+        """
         page = await self._services.store.page(
             all_of(predicate, self._consented),
             types=types,
@@ -211,15 +229,15 @@ class Including:
             count=count,
             tokens=tokens or self._releasing.needs_tokens(types),
         )
-        self._take(page.versions)
+        async for some in self._referred.in_place_of(page.versions, beside=beside):
+            self._take(some)
         return page.next
 
     def _take(self, versions: Iterable[Version]) -> None:
         for version in self._releasing.released(versions):
-            if version.key in self._known:
+            if (version.key, version.number) in self._known:
                 continue
-            self._known.add(version.key)
-            self._asked.add(version.key)
+            self._known.add((version.key, version.number))
             self._found.append(version)
             self._bytes += len(version.body or b"")
         # How many there are is not said: not all of them may be the caller's to know.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.conformance.listening import Listening
 from tests.conformance.shelf import Shelf
 from tests.server.running import an_observation
@@ -144,7 +142,6 @@ async def test_a_reference_to_a_version_is_found_by_the_resource(shelf: Shelf) -
     assert await shelf.finds(f"Observation?subject={shelf.at('p')}/_history/2") == set()
 
 
-@pytest.mark.xfail(reason="the current version is included")
 async def test_the_version_that_is_referred_to_is_included(shelf: Shelf) -> None:
     """With `_include`, the version that is referred to should be provided"""
     await shelf.has("Patient", p={})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
-from fhir_server.search.asking.includes import Include, followed_to, included, referring
+from fhir_server.search.asking.includes import Include, Referred, followed_to, included, referring
 from tests.search.versions import BASE_URL, version_of
 
 
@@ -68,13 +69,37 @@ def observation(**members: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_match_refers_to(resource: dict[str, Any], include: Include, expected: list[Key]) -> None:
-    assert list(included([version_of(resource)], [include])) == expected
+    assert keys(included([version_of(resource)], [include])) == expected
+
+
+def keys(referred: Iterable[Referred]) -> list[Key]:
+    return [one.key for one in referred]
+
+
+def test_a_version_is_referred_to_by_its_number() -> None:
+    patient, include = Key("Patient", "1"), Include("Observation", None)
+    page = [
+        version_of(observation(subject={"reference": reference}) | {"id": reference[-1]})
+        for reference in ("Patient/1/_history/3", "Patient/1/_history/2", "Patient/1/_history/x")
+    ]
+    assert included(page[:2], [include]) == (Referred(patient, 3), Referred(patient, 2))
+    assert included(page[2:], [include]) == (Referred(patient),)
+    plain = version_of(observation(subject={"reference": "Patient/1"}))
+    assert included([page[0], plain], [include]) == (Referred(patient, 3), Referred(patient))
+
+
+def test_an_older_version_of_a_match_is_none() -> None:
+    match = version_of(observation(derivedFrom=[{"reference": "Observation/o/_history/7"}]))
+    include = Include("Observation", "derived-from")
+    assert included([match], [include]) == (Referred(match.key, 7),)
+    same = version_of(observation(derivedFrom=[{"reference": f"Observation/o/_history/{match.number}"}]))
+    assert included([same], [include]) == ()
 
 
 def test_each_is_included_once() -> None:
     page = [version_of(observation(subject={"reference": "Patient/1"}) | {"id": id}) for id in ("a", "b")]
     includes = [Include("Observation", "subject"), Include("Observation", "patient")]
-    assert included(page, includes) == (Key("Patient", "1"),)
+    assert included(page, includes) == (Referred(Key("Patient", "1")),)
 
 
 def test_a_wildcard_follows_each_reference_of_each_match() -> None:
@@ -87,8 +112,8 @@ def test_a_wildcard_follows_each_reference_of_each_match() -> None:
     )
     everything = (Key("Encounter", "2"), Key("Patient", "1"), Key("Practitioner", "3"))
     for include in (Include(None, None), Include("Observation", None)):
-        assert tuple(sorted(included([match], [include]), key=str)) == everything
-    assert included([match], [Include("Observation", None, "Encounter")]) == (Key("Encounter", "2"),)
+        assert tuple(sorted(keys(included([match], [include])), key=str)) == everything
+    assert keys(included([match], [Include("Observation", None, "Encounter")])) == [Key("Encounter", "2")]
     assert included([match], [Include("Encounter", None)]) == ()
 
 

@@ -15,7 +15,7 @@ from tests.server.running import a_patient, an_observation, issues_of, serving
 from tests.server.ward import an_organization, keys_of, put_all, to
 
 
-async def _walked(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
+async def walked(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
     """The Bundles of all pages."""
     pages: list[dict[str, Any]] = []
     onward: str | None = path
@@ -53,7 +53,7 @@ async def test_a_page_ends_where_its_includes_would_be_too_many(
             )
             wanted[f"Organization/o{n}"] = {f"Patient/{id}" for id in members}
         for order in ("", "&_sort=-_lastUpdated", "&_sort=-name"):
-            pages = await _walked(client, f"/Organization?_revinclude=Patient:organization{order}")
+            pages = await walked(client, f"/Organization?_revinclude=Patient:organization{order}")
             assert len(pages) > 1
             met = [key for page in pages for key in _keys(page, "match")]
             assert sorted(met) == sorted(wanted)
@@ -92,7 +92,7 @@ async def test_what_one_match_includes_beyond_the_limit_comes_behind_next(
         asked = (
             "/Organization?_id=a,b,c&_sort=_id&_include=Organization:partof&_revinclude=Patient:organization"
         )
-        pages = await _walked(client, asked)
+        pages = await walked(client, asked)
         assert [_keys(page, "match") for page in pages] == [
             ["Organization/a"], ["Organization/b"], [], [], ["Organization/c"],
         ]  # fmt: skip
@@ -109,7 +109,7 @@ async def test_what_one_match_includes_beyond_the_limit_comes_behind_next(
         # What was hidden or deleted meanwhile: the rest is nobody's, and the walk goes on behind it.
         onward = next(each["url"] for each in pages[1]["link"] if each["relation"] == "next")
         await client.delete("/Organization/b")
-        rest = await _walked(client, onward)
+        rest = await walked(client, onward)
         assert [_keys(page, "include") for page in rest] == [[], ["Patient/q"]]
 
 
@@ -125,7 +125,7 @@ async def test_what_follows_from_the_includes_of_one_match_comes_with_its_part(
             await put_all(client, [a_patient(id=f"p{n}", managingOrganization=to("Organization/o"))])
             await put_all(client, [an_observation(f"p{n}", id=f"b{n}-{m}") for m in range(n % 3)])
         asked = "/Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject"
-        pages = await _walked(client, asked)
+        pages = await walked(client, asked)
         assert [key for page in pages for key in _keys(page, "match")] == ["Organization/o"]
         for page in pages:
             shown = _keys(page, "include")

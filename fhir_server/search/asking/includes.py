@@ -10,11 +10,12 @@ https://hl7.org/fhir/R4/search.html#include, https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
@@ -32,6 +33,7 @@ INCLUDES: Final = (FORWARD, REVERSE)
 ITERATE: Final = "iterate"
 
 _ALL: Final = "*"
+_NUMBER: Final = re.compile("[0-9]{1,9}")
 _NOT_REFERRING: Final = "AuditEvent"
 
 
@@ -60,16 +62,23 @@ def includes_of(given: Parameters, types: tuple[str, ...], limits: SearchLimits)
     return tuple(dict.fromkeys(_include(name, value, types) for name, value in given))
 
 
-def included(versions: Iterable[Version], includes: Sequence[Include]) -> tuple[Key, ...]:
-    """The keys that `versions` refer to, each once, in the order they are met; none of theirs."""
+class Referred(NamedTuple):
+    """What a reference leads to: as it is now, or the version of that number."""
+
+    key: Key
+    number: int | None = None
+
+
+def included(versions: Iterable[Version], includes: Sequence[Include]) -> tuple[Referred, ...]:
+    """What `versions` refer to, each once, in the order it is met; none of them."""
     page = tuple(versions)
-    own = {version.key for version in page}
-    wanted: dict[Key, None] = {}
+    own = {Referred(version.key, number) for version in page for number in (None, version.number)}
+    wanted: dict[Referred, None] = {}
     for version in page:
         for include in includes:
             if not include.reverse and include.type in (None, version.key.type):
                 wanted.update(dict.fromkeys(_targets(version, include)))
-    return tuple(key for key in wanted if key not in own)
+    return tuple(one for one in wanted if one not in own)
 
 
 def referring(keys: Iterable[Key], includes: Sequence[Include], *, tokens_max: int) -> dict[str, set[str]]:
@@ -147,7 +156,14 @@ def _types() -> frozenset[str]:
     return definitions().resource_types
 
 
-def _targets(version: Version, include: Include) -> Iterator[Key]:
+def _targets(version: Version, include: Include) -> Iterator[Referred]:
+    found = tuple(dict.fromkeys(_references(version, include)))
+    # One that is written with its version is there without it, too.
+    versioned = {one.key for one in found if one.number is not None}
+    return (one for one in found if one.number is not None or one.key not in versioned)
+
+
+def _references(version: Version, include: Include) -> Iterator[Referred]:
     names = _names(include, version.key.type)
     for token in version.entry.tokens:
         name, _, rest = token.partition("|")
@@ -156,9 +172,14 @@ def _targets(version: Version, include: Include) -> Iterator[Key]:
         if types is None:
             continue
         target = target_of(value)
-        # A base is another server's; one with a version is there without it, too.
-        if target and not target.base and not target.version and target.type in types:
-            yield Key(target.type, target.id)
+        # A base is another server's.
+        if target and not target.base and target.type in types:
+            number = target.version
+            key = Key(target.type, target.id)
+            if number is None:
+                yield Referred(key)
+            elif _NUMBER.fullmatch(number):
+                yield Referred(key, int(number))
 
 
 def _names(include: Include, source: str) -> Mapping[str, frozenset[str]]:
