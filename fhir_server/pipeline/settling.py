@@ -42,7 +42,7 @@ from fhir_server.search.predicates.predicate import (
     Predicate,
     ReferredTo,
     Refers,
-    WithId,
+    WithKey,
     all_of,
     any_of,
     asks_elsewhere,
@@ -261,13 +261,10 @@ class Settling:
         referred = await self._sight.references(within, types, question.names, most)
         if referred is None:
             return None
-        these = WithId(frozenset(key.partition("/")[2] for key in referred))
+        these = _named(referred, question.types)
         if visible is None:
             visible = await self._visible_among(question, question.types, these)
-        # An id may be there once in each type.
-        most *= len(question.types)
-        known = await self._services.store.keys(all_of(these, visible), types=question.types, most=most)
-        return None if known is None else known & referred
+        return await self._services.store.keys(all_of(these, visible), types=question.types, most=most)
 
     async def _referred_to(self, question: ReferredTo, scope: _Scope) -> Predicate:
         sources = frozenset((question.type,))
@@ -353,12 +350,6 @@ def _referring(names: Iterable[str], keys: Iterable[str]) -> Predicate:
 
 
 def _named(keys: Iterable[str], types: frozenset[str]) -> Predicate:
-    """It is one of these: an id may be there once in each type."""
-    ids: dict[str, set[str]] = {}
-    for key in keys:
-        type, _, id = key.partition("/")
-        if type in types:
-            ids.setdefault(type, set()).add(id)
-    return any_of(
-        *(all_of(of_types(frozenset((type,))), WithId(frozenset(some))) for type, some in sorted(ids.items()))
-    )
+    """It is one of these, and of one of the types."""
+    named = frozenset(key for key in keys if key.partition("/")[0] in types)
+    return WithKey(named) if named else Nothing()

@@ -41,6 +41,7 @@ from fhir_server.search.predicates.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WithKey,
     WordPrefix,
     beyond,
 )
@@ -117,7 +118,7 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return _in_range(predicate, f"{layout.index}rng")
         case RangePrefix(prefix):
             return starting_with(f"{layout.index}rng", prefix, "p")
-        case OfPatients() | OnlyOfPatients() | Updated() if layout.contained:
+        case OfPatients() | OnlyOfPatients() | Updated() | WithKey() if layout.contained:
             raise AssertionError("it is asked of what contains the resource")
         case OfPatients(ids):
             return _of_patients(ids, layout.types)
@@ -125,6 +126,8 @@ def _filter(predicate: Predicate, layout: _Layout) -> Document:
             return _only_of_patients(ids)
         case WithId(ids):
             return _with_id(ids, layout)
+        case WithKey(keys):
+            return _with_key(keys, layout)
         case Updated(start, end):
             return between("t", start, end)
         case Near(point, metres):
@@ -289,9 +292,19 @@ def _with_id(ids: frozenset[str], layout: _Layout) -> Document:
         return any_of("id", writable)
     if layout.by_id and layout.types is not None:
         return any_of("_id", [f"{type}/{id}" for type in layout.types for id in writable])
-    # An id is what stands between the first two slashes; `$literal` keeps values from being read.
-    id = {"$arrayElemAt": [{"$split": ["$_id", "/"]}, 1]}
-    return {"$expr": {"$in": [id, {"$literal": writable}]}}
+    return {"$expr": {"$in": [_part_of_id(1), {"$literal": writable}]}}
+
+
+def _with_key(keys: frozenset[str], layout: _Layout) -> Document:
+    if layout.by_id:
+        return any_of("_id", keys)
+    key = {"$concat": [_part_of_id(0), "/", _part_of_id(1)]}
+    return {"$expr": {"$in": [key, {"$literal": sorted(filter(_writable, keys))}]}}
+
+
+def _part_of_id(place: int) -> Document:
+    """What stands before the first slash, or between it and the next one."""
+    return {"$arrayElemAt": [{"$split": ["$_id", "/"]}, place]}
 
 
 def _writable(value: str) -> bool:

@@ -24,6 +24,7 @@ from fhir_server.store.filters import to_filter
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.narrowing import narrowed
 from fhir_server.store.resolving import resolving
+from fhir_server.store.routes import hint_among, hint_for
 
 _KEYS: Final = {"_id": 1}
 _CONTAINED: Final = {"in": 1, "n": 1, "t": 1, "seq": 1, "m": 1}
@@ -98,6 +99,7 @@ class Joining:
                 self._database.resources.find(
                     to_filter(found, types=of_types),
                     projection,
+                    hint=hint_among(found) or hint_for(found, of_types, most),
                     limit=most + 1,
                     batch_size=most + 1,
                     max_time_ms=self._limits.search_milliseconds_max,

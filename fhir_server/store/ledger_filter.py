@@ -34,6 +34,7 @@ from fhir_server.search.predicates.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WithKey,
     WordPrefix,
 )
 from fhir_server.store.documents import Document, milliseconds, moment
@@ -85,6 +86,9 @@ def _filter(predicate: Predicate) -> tuple[Document, bool]:
         case WithId(ids):
             places = [place for place in map(place_of, ids) if place is not None]
             return any_of("_id", [link_id(place.shard, place.position) for place in places]), False
+        case WithKey(keys):
+            types_and_ids = (key.split("/", 1) for key in keys)
+            return _filter(WithId(frozenset(id for type, id in types_and_ids if type == TYPE)))
         case Updated():
             return _updated(predicate)
         case And(parts):

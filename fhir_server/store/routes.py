@@ -17,7 +17,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from fhir_server.r4.compartments import single_patient_types
 from fhir_server.search.asking.window import Window
-from fhir_server.search.predicates.predicate import And, OfPatients, Predicate, WithId
+from fhir_server.search.predicates.predicate import And, OfPatients, Predicate, WithId, WithKey
 from fhir_server.store.documents import Document
 
 DATED: Final[Document] = {"d": {"$exists": True}}
@@ -47,6 +47,16 @@ def within(window: Window | None, where: Sequence[Document]) -> Document:
     return {"$or": [{"$and": [{"d": bounds}, *where]}, {"$and": [LASTING, *where]}]}
 
 
+def hint_among(predicate: Predicate) -> list[tuple[str, int]] | None:
+    """
+    The index to take for some of a few that are named; None where the database may choose.
+
+    Named ones that are the first of their type look just as near by the type, until the rest is scanned.
+    """
+    parts = predicate.parts if isinstance(predicate, And) else (predicate,)
+    return [("_id", ASCENDING)] if any(isinstance(part, WithKey) for part in parts) else None
+
+
 def hint_for(predicate: Predicate, types: frozenset[str], wanted: int) -> list[tuple[str, int]] | None:
     """
     The index to take for `wanted` resources of `types`; None where the database may choose.
@@ -54,7 +64,7 @@ def hint_for(predicate: Predicate, types: frozenset[str], wanted: int) -> list[t
     Of no more patients than resources are wanted the whole records are looked at rather than the type.
     """
     parts = predicate.parts if isinstance(predicate, And) else (predicate,)
-    if not types <= single_patient_types() or any(isinstance(part, WithId) for part in parts):
+    if not types <= single_patient_types() or any(isinstance(part, WithId | WithKey) for part in parts):
         return None
     if any(isinstance(part, OfPatients) and 0 < len(part.ids) <= wanted for part in parts):
         return list(OF_PATIENT)

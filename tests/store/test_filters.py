@@ -36,6 +36,7 @@ from fhir_server.search.predicates.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WithKey,
     WordPrefix,
     all_of,
     of_types,
@@ -105,6 +106,7 @@ def versions(draw: st.DrawFn) -> Version:
 
 
 some_ids = st.frozensets(ids, max_size=2)
+some_keys = st.frozensets(st.builds("{}/{}".format, st.sampled_from([*TYPES, "\ud800"]), ids), max_size=3)
 leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.just(Everything()),
     st.just(Nothing()),
@@ -131,6 +133,7 @@ leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(OfPatients, some_ids),
     st.builds(OnlyOfPatients, some_ids),
     st.builds(WithId, some_ids),
+    st.builds(WithKey, some_keys),
     st.builds(Updated, st.none() | moments, st.none() | moments),
     st.builds(Near, points, st.sampled_from([1.0, 5_000_000.0, 19_000_000.0])),
 )

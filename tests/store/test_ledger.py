@@ -25,6 +25,7 @@ from fhir_server.search.predicates.predicate import (
     Predicate,
     Updated,
     WithId,
+    WithKey,
     all_of,
     any_of,
     token,
@@ -168,6 +169,7 @@ def some_predicates(random: Random, links: list[Link]) -> list[Predicate]:
         InRange("AuditEvent|date", high_max=low, low_max=low + 10),
         OfPatients(frozenset(random.sample(PATIENTS, 2))),
         WithId(frozenset({f"{links[0].shard}.{random.randrange(1, 40)}.0", "nonsense"})),
+        WithKey(frozenset({f"AuditEvent/{links[0].shard}.{random.randrange(1, 40)}.0", "Patient/1"})),
         Everything(),
     ]
     pairs = [random.sample(plain, 2) for _ in plain]

@@ -27,6 +27,7 @@ from fhir_server.search.predicates.predicate import (
     OfPatients,
     Predicate,
     WithId,
+    WithKey,
     all_of,
     any_of,
     none_of,
@@ -159,6 +160,7 @@ PREDICATES: list[Predicate] = [
     ),
     all_of(OfPatients(frozenset({"p1", "p2"})), InRange("Observation|date", low_max=20)),
     WithId(frozenset({"o1", "o2", "nobody"})),
+    WithKey(frozenset({"Observation/o1", "Observation/o3", "Patient/o2"})),
 ]
 
 

@@ -92,6 +92,11 @@ ASKED: Final = (
         worst="what is joined: `join_matches_max` on the smaller side, beyond is refused",
     ),
     Asked(
+        "_has within a chain, common code",
+        f"Encounter?_count={PAGE}&patient._has:Observation:patient:code={_COMMON}",
+        worst="what is joined at each step for the candidates of a page, beyond is refused",
+    ),
+    Asked(
         "chain from half of the patients",
         _OBSERVATIONS + f"patient.gender=female&code={_MIDDLE}",
         worst="what is joined, as above, then all with the code",

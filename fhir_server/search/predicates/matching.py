@@ -36,6 +36,7 @@ from fhir_server.search.predicates.predicate import (
     TokenPrefix,
     Updated,
     WithId,
+    WithKey,
     WordPrefix,
 )
 from fhir_server.search.predicates.version import Version
@@ -80,6 +81,8 @@ def matches(predicate: Predicate, version: Version, elsewhere: Answer | None = N
             return ids.issuperset(version.entry.patients)
         case WithId(ids=ids):
             return version.key.id in ids
+        case WithKey(keys=keys):
+            return str(version.key) in keys
         case Updated(start=start, end=end):
             return (start is None or start <= version.last_updated) and (
                 end is None or version.last_updated < end

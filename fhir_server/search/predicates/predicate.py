@@ -127,6 +127,13 @@ class WithId:
 
 
 @dataclass(frozen=True, slots=True)
+class WithKey:
+    """It is one of these resources: `Type/id`."""
+
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Updated:
     """meta.lastUpdated lies within [start, end); None does not bound."""
 
@@ -255,6 +262,7 @@ Predicate = (
     | OfPatients
     | OnlyOfPatients
     | WithId
+    | WithKey
     | Updated
     | Near
     | Containing
