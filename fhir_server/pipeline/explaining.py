@@ -18,7 +18,7 @@ from typing import Any
 
 from fhir_server.interactions.answers import Document
 from fhir_server.pipeline.admission import all_types
-from fhir_server.pipeline.querying import run_search
+from fhir_server.pipeline.searching import run_search
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.r4.errors import Forbidden, Invalid

@@ -1,7 +1,7 @@
 """
 `perform`: the spine. Each interaction of each caller comes through here, and nothing else does.
 
-authorize and consent (admission.py), run and release (reading.py, writing.py, querying.py,
+authorize and consent (admission.py), run and release (reading.py, writing.py, searching.py,
 bundling.py, operating.py), record (trail.py): the record of a write commits with the write; that of
 anything else is durable before the answer is given.
 """
@@ -20,10 +20,11 @@ from fhir_server.interactions.submission import Ready, Refused
 from fhir_server.pipeline.bundling import run_submission
 from fhir_server.pipeline.conditional import run_conditional
 from fhir_server.pipeline.explaining import explains, run_explained, without_explain
+from fhir_server.pipeline.history import run_history
 from fhir_server.pipeline.operating import run_operation
 from fhir_server.pipeline.patching import run_patch
-from fhir_server.pipeline.querying import run_history, run_search
 from fhir_server.pipeline.reading import run_read, run_vread
+from fhir_server.pipeline.searching import run_search
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.slowness import measure_search
 from fhir_server.pipeline.trail import Trail, writes
