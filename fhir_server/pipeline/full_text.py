@@ -4,8 +4,8 @@ Which words can be asked for: what the setting says, and whether all that is sto
 The setting `full_text` may change between two starts. What was stored before has not the words that
 are indexed now, and a search that found but a part would be wrong. So the database keeps, in its
 state, the least that any process has ever written with, and of which types each resource was
-reindexed with more since; a search for more is refused with the reason. This is right as long as
-all processes that write at one time have the same setting.
+reindexed with more since; a search for more is refused with the reason. This is right since all
+processes that write at one time have the same setting: one with another does not start.
 
 https://hl7.org/fhir/R4/search.html#content
 """
@@ -20,6 +20,7 @@ from fhir_server.r4.interaction import Parameters
 from fhir_server.search.asking.text import asks_for_words
 from fhir_server.search.values.indexed_words import Indexed
 from fhir_server.search.values.words import LEVELS, FullText
+from fhir_server.store.database import Unsuitable
 from fhir_server.store.documents import Document
 from fhir_server.store.store import Store
 
@@ -28,7 +29,17 @@ STORED: Final = ("full-text", "stored")
 
 
 async def begin_to_write(store: Store, setting: FullText) -> None:
-    """From now on this process writes with `setting`: what it leaves out is missing from now on."""
+    """
+    From now on this process writes with `setting`: what it leaves out is missing from now on.
+
+    Raises Unsuitable while another process writes with another one.
+    """
+    others = await store.others_serve_with("full_text", setting)
+    if others:
+        raise Unsuitable(
+            f"Other processes serve from this database with the setting full_text {others[0]}, this one has "
+            f"{setting}: end them first. One that was killed may count as there for a minute and a half."
+        )
     # A database that has resources and says nothing of their words is from before there were any.
     first = setting if await store.is_empty() else LEVELS[0]
     known = await store.state.insert(*STORED, _value(first, {}))

@@ -36,6 +36,7 @@ from fhir_server.store.joining import Joining
 from fhir_server.store.labels import tokens_of
 from fhir_server.store.ledger import Ledger, LinkPage
 from fhir_server.store.limits import StoreLimits
+from fhir_server.store.living import others_serve_with
 from fhir_server.store.pages import Page
 from fhir_server.store.passes import Passes
 from fhir_server.store.plan import Planner
@@ -66,6 +67,7 @@ class Store:
     ) -> None:
         self._database = database
         self._limits = limits
+        self._owner = owner
         self._watermark = watermark
         self._shards = Shards(database, owner=owner, limits=limits)
         self._reader = Reader(database, limits=limits)
@@ -147,6 +149,10 @@ class Store:
     def epoch(self) -> Awaitable[Epoch]:
         """How often what all processes agree on has changed so far."""
         return self._reader.epoch()
+
+    def others_serve_with(self, name: str, value: str) -> Awaitable[list[str]]:
+        """Values other than `value` that living processes have for the setting `name`; we have it now."""
+        return others_serve_with(self._database, self._owner, name, value)
 
     def watermark(self) -> Awaitable[int]:
         """Milliseconds since 1970: all that was stamped before is committed, or never will be."""

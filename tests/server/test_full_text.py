@@ -10,8 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from fhir_server.pipeline.full_text import reindexed
+from fhir_server.pipeline.full_text import begin_to_write, reindexed
 from fhir_server.r4.definitions import definitions
+from fhir_server.search.values.words import LEVELS
+from fhir_server.store.database import Unsuitable
 from tests.server.declaring import ended
 from tests.server.hiding import a_consent
 from tests.server.running import Server, a_patient, issues_of, serving
@@ -217,6 +219,20 @@ async def test_what_is_not_indexed_is_refused_with_the_setting(
     assert "for Patient: some was written while the setting `full_text` was `narrative`" in again["_content"]
     assert list(await refusals("off")) == ["_text", "_content"]
     assert list(await refusals("narrative")) == ["_text", "_content"]
+
+
+async def test_processes_that_serve_together_have_the_same_setting(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    where = (mongodb_url, database_name, tmp_path)
+    async with serving(*where, full_text="content"), serving(*where, full_text="content") as server:
+        async with server.as_() as client:
+            assert (await client.get("/Patient?_content=x")).status_code == 200
+        for other in LEVELS[:2]:
+            with pytest.raises(Unsuitable, match=f"full_text content, this one has {other}"):
+                await begin_to_write(server.services.store, other)
+    async with serving(*where, full_text="off") as server, server.as_() as client:
+        assert (await client.get("/Patient?_content=x")).status_code == 501
 
 
 async def test_what_was_reindexed_is_answered_until_less_is_written_again(
