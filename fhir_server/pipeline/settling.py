@@ -290,7 +290,7 @@ class Settling:
         sources = frozenset((question.type,))
 
         async def referred(keys: Iterable[str], most: int) -> AbstractSet[str] | None:
-            these = _referring(question.names, keys)
+            these = self._sight.as_shown(_referring(question.names, keys), sources)
             meant = visible
             if meant is None:
                 meant = await self._visible_among(question, sources, these)

@@ -97,3 +97,16 @@ async def test_what_a_group_contains_is_not_searched(server: Server) -> None:
         for total in ("_total=accurate", "_count=0"):
             answer = await client.get(f"Patient?_contained=true&name=hidden&{total}")
             assert answer.json()["total"] == 0
+
+
+async def test_a_large_group_tells_no_more_of_them(server: Server) -> None:
+    many = [f"Patient/m{number}" for number in range(1_100)]
+    async with server.as_() as client:
+        await put(client, a_patient(), "a")
+        for practitioner in ("x", "y"):
+            await put(client, {"resourceType": "Practitioner"}, practitioner)
+        await put(client, a_group("Patient/a", "Practitioner/x", *many), "g")
+        assert await ids(client, "Practitioner?_has:Group:member:_id=g") == ["x"]
+    async with server.as_("patient/*.rs", patient="a") as client:
+        assert await ids(client, "Practitioner?_has:Group:member:_id=g") == []
+        assert await ids(client, "Patient?_has:Group:member:_id=g") == ["a"]
