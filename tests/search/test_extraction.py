@@ -12,7 +12,8 @@ import pytest
 
 from fhir_server.r4.fhirpath.moments import interval
 from fhir_server.r4.resource import Key
-from fhir_server.search.indexing.extraction import TOKEN_CHARACTERS_MAX, extract
+from fhir_server.search.indexing.extraction import extract
+from fhir_server.search.indexing.uses import TOKEN_CHARACTERS_MAX
 from fhir_server.search.predicates.entry import Entry
 from tests.search.versions import BASE_URL, finds
 

@@ -14,9 +14,9 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fhir_server.r4.compartments import COMPARTMENTS, patient_parameters
 from fhir_server.r4.fhirpath import (
@@ -35,23 +35,16 @@ from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.declared.catalogue import Catalogue, in_force
 from fhir_server.search.declared.parameters import Parameter, declared_for, r4_parameters_of
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES, earliest
+from fhir_server.search.indexing.uses import AsComposite, AsPoint, AsRanges, AsTokens, Found, Use
 from fhir_server.search.predicates.compartments import focus
-from fhir_server.search.predicates.entry import Contained, Entry, Point, Range, escape
-from fhir_server.search.values import composite, reference, special, string
-from fhir_server.search.values.by_type import AS_RANGES, AS_TOKENS, Extents, Suffixes
+from fhir_server.search.predicates.entry import Contained, Entry, Range
+from fhir_server.search.values import string
+from fhir_server.search.values.by_type import AS_RANGES, AS_TOKENS
 from fhir_server.search.values.site import Site
 from fhir_server.search.values.words import FullText, words_of
 
-TOKEN_CHARACTERS_MAX: Final = 2_000
-"""Of one token: a longer value is stored, but not found by this parameter."""
-
 _ELSEWHERE: Final = frozenset(("_id", "_lastUpdated"))
 """Parameters over what the store knows of every version anyway."""
-
-_BESIDE: Final = (":text|", ":of-type|", ":whole|", ":word|")
-"""What stands beside a value says nothing of whether there is one."""
-
-_PATIENT: Final = "|Patient/"
 
 
 def extract(
@@ -96,12 +89,12 @@ def _within(root: Node, inner: Resource, site: Site, names: Mapping[str, Iterabl
     return Contained(key, entry, tuple(names.get(key.id, ())))
 
 
-def _found(node: Node, root: Node, key: Key, site: Site) -> _Found:
+def _found(node: Node, root: Node, key: Key, site: Site) -> Found:
     """What is in the resource `node`, which is `root` or in it."""
     plan, resource = _plan(key.type), node.value
     focus, around = [node], environment(root)
     patients = [key.id] if key.type == "Patient" else []
-    found = _Found(_own_tokens(key), [], patients, [], [] if "contained" in resource else None)
+    found = Found(_own_tokens(key), [], patients, [], [] if "contained" in resource else None)
     selections = plan.selections(resource)
     catalogue = in_force()
     if key.type in catalogue.by_type:
@@ -117,106 +110,6 @@ def _found(node: Node, root: Node, key: Key, site: Site) -> _Found:
 def _own_tokens(key: Key) -> list[str]:
     """What is known without the resource: its type, and whose compartment it is the focus of."""
     return [key.type, focus(key)] if key.type in COMPARTMENTS else [key.type]
-
-
-class _Found(NamedTuple):
-    tokens: list[str]
-    ranges: list[Range]
-    patients: list[str]
-    points: list[Point]
-    fragments: list[tuple[str, str]] | None
-    """References to contained resources: the parameter's name and the id. None where nothing is contained."""
-
-
-class _AsTokens(NamedTuple):
-    """What one kind of parameter makes of a selection, for all parameters of the kind that share it."""
-
-    suffixes: Suffixes
-    names: tuple[str, ...]
-    in_compartment: bool
-
-    def collect(self, nodes: Collection, _around: Environment, site: Site, found: _Found) -> None:
-        suffixes = [suffix for suffix in self.suffixes(nodes, site) if len(suffix) <= TOKEN_CHARACTERS_MAX]
-        if all(suffix.startswith(_BESIDE) for suffix in suffixes):
-            suffixes.append("|")
-        for name in self.names:
-            found.tokens.extend([name + suffix for suffix in suffixes])
-        if found.fragments is not None and self.suffixes is reference.suffixes:
-            ids = reference.fragments(nodes)
-            found.fragments.extend([(name, id) for name in self.names for id in ids])
-        if self.in_compartment:
-            found.patients.extend(
-                suffix[len(_PATIENT) :]
-                for suffix in suffixes
-                if suffix.startswith(_PATIENT) and "/" not in suffix[len(_PATIENT) :]
-            )
-
-
-class _AsRanges(NamedTuple):
-    extents: Extents
-    names: tuple[str, ...]
-
-    def collect(self, nodes: Collection, _around: Environment, site: Site, found: _Found) -> None:
-        extents = self.extents(nodes, site)
-        for name in self.names:
-            found.ranges.extend([Range(name, *extent) for extent in extents])
-            if not extents:
-                found.tokens.append(name + "|")
-
-
-class _AsPoint(NamedTuple):
-    """Where it is; and the bare token, so that `:missing` need not know of points."""
-
-    names: tuple[str, ...]
-
-    def collect(self, nodes: Collection, _around: Environment, _site: Site, found: _Found) -> None:
-        found.points.extend(special.points(nodes))
-        found.tokens.extend([f"{name}|" for name in self.names])
-
-
-class _AsComposite(NamedTuple):
-    """All parts of each element; where one has nothing to search by, the bare token."""
-
-    name: str
-    parts: tuple[tuple[Evaluate, ...], ...]
-    type: str
-
-    def collect(self, nodes: Collection, around: Environment, site: Site, found: _Found) -> None:
-        for node in nodes:
-            coded, *valued = (
-                [item for evaluate in part for item in evaluate([node], around)] for part in self.parts
-            )
-            if not coded or not all(valued):
-                continue
-            forms = composite.codes(coded, site)
-            if self.type in AS_RANGES:
-                ranges = self._ranges(forms, valued, site)
-                found.ranges.extend(ranges)
-                found.tokens.extend([] if ranges else [f"{self.name}|"])
-            else:
-                found.tokens.extend(self._tokens(forms, valued[0], site) or [f"{self.name}|"])
-
-    def _tokens(self, forms: list[str], valued: Collection, site: Site) -> list[str]:
-        suffixes = [suffix for suffix in AS_TOKENS[self.type](valued, site) if suffix.startswith("|")]
-        joined = [f"|{escape(form)}{suffix}" for form in composite.asked_for(forms) for suffix in suffixes]
-        return [self.name + suffix for suffix in joined if len(suffix) <= TOKEN_CHARACTERS_MAX]
-
-    def _ranges(self, forms: list[str], valued: Sequence[Collection], site: Site) -> list[Range]:
-        return [
-            Range(f"{name}|{code}", low, high, composite.units_in(systems, *units or ((),)))
-            for code, systems in composite.systems_by_code(forms).items()
-            for name, (low, high, *units) in self._extents(valued, site)
-            if len(code) <= TOKEN_CHARACTERS_MAX
-        ]
-
-    def _extents(self, valued: Sequence[Collection], site: Site) -> list[tuple[str, tuple[Any, ...]]]:
-        """Each with the name that it goes by."""
-        if len(valued) > 1:
-            return composite.spans(self.name, *valued)
-        return [(self.name, extent) for extent in AS_RANGES[self.type](valued[0], site)]
-
-
-Use = _AsTokens | _AsRanges | _AsPoint | _AsComposite
 
 
 class _Selection(NamedTuple):
@@ -307,7 +200,7 @@ def _joined(
 ) -> list[tuple[_Selection, frozenset[str] | None]]:
     """The selections of a composite, each with the members one of which must be there."""
     parts = tuple(tuple(map(compiled, part.alternatives)) for part in parameter.components)
-    use = _AsComposite(parameter.name, parts, parameter.components[1].type)
+    use = AsComposite(parameter.name, parts, parameter.components[1].type)
     found = []
     for alternative in parameter.alternatives:
         wanted: tuple[Syntax, ...] = (alternative,)
@@ -327,13 +220,13 @@ def _uses(parameters: list[Parameter]) -> tuple[Use, ...]:
         alike = [each for each in parameters if (each.type, each.of_names) == (type, of_names)]
         names = tuple(parameter.name for parameter in alike)
         if type in AS_RANGES:
-            uses.append(_AsRanges(AS_RANGES[type], names))
+            uses.append(AsRanges(AS_RANGES[type], names))
         elif type == "special":
-            uses.append(_AsPoint(names))
+            uses.append(AsPoint(names))
         else:
             in_compartment = not _compartment_names(alike[0].resource_type).isdisjoint(names)
             suffixes = string.suffixes_of_names if of_names else AS_TOKENS[type]
-            uses.append(_AsTokens(suffixes, names, in_compartment))
+            uses.append(AsTokens(suffixes, names, in_compartment))
     return tuple(uses)
 
 
