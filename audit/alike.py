@@ -23,8 +23,8 @@ from fhir_server.search.predicates.predicate import (
     Predicate,
     TokenContaining,
     TokenPrefix,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import rewritten
 from fhir_server.search.predicates.version import Version
 
 

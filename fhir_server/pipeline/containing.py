@@ -22,15 +22,8 @@ from fhir_server.r4.resource import from_text, to_text
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.query import Query
 from fhir_server.search.predicates.matching import is_meant, matches
-from fhir_server.search.predicates.predicate import (
-    Containing,
-    Nothing,
-    Predicate,
-    all_of,
-    any_of,
-    leaves_of,
-    of_types,
-)
+from fhir_server.search.predicates.predicate import Containing, Nothing, Predicate, all_of, any_of, of_types
+from fhir_server.search.predicates.rewriting import leaves_of
 from fhir_server.search.predicates.version import Version
 from fhir_server.store.pages import Page
 from fhir_server.store.positions import Position

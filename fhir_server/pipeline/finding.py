@@ -18,7 +18,8 @@ from fhir_server.pipeline.sifting import Sifting
 from fhir_server.r4.errors import TooCostly
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.query import Query
-from fhir_server.search.predicates.predicate import Predicate, WithId, all_of, asks_elsewhere
+from fhir_server.search.predicates.predicate import Predicate, WithId, all_of
+from fhir_server.search.predicates.rewriting import asks_elsewhere
 from fhir_server.store.explaining import stage
 from fhir_server.store.orders import indexed_order
 from fhir_server.store.pages import Page

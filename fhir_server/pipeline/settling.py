@@ -45,11 +45,10 @@ from fhir_server.search.predicates.predicate import (
     WithKey,
     all_of,
     any_of,
-    asks_elsewhere,
     none_of,
     of_types,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import asks_elsewhere, rewritten
 from fhir_server.smart.caller import Caller
 from fhir_server.store.explaining import stage
 

@@ -23,8 +23,8 @@ from fhir_server.search.predicates.predicate import (
     Refers,
     all_of,
     of_types,
-    questions_in,
 )
+from fhir_server.search.predicates.rewriting import questions_in
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import contexts
 from fhir_server.store.positions import Position

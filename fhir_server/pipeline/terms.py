@@ -19,10 +19,8 @@ from fhir_server.search.predicates.predicate import (
     Predicate,
     ReferredTo,
     Refers,
-    asks_elsewhere,
-    questions_in,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import asks_elsewhere, questions_in, rewritten
 from fhir_server.search.values.token import having
 from fhir_server.store.explaining import stage
 from terminology.codes import Codes

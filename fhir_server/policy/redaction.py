@@ -38,8 +38,8 @@ from fhir_server.search.predicates.predicate import (
     all_of,
     none_of,
     of_types,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import rewritten
 from fhir_server.search.predicates.version import Version
 
 NO_GROUP: Final = none_of(of_types(frozenset(("Group",))))

@@ -33,10 +33,9 @@ from fhir_server.search.predicates.predicate import (
     WordPrefix,
     all_of,
     any_of,
-    leaves_of,
     none_of,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import leaves_of, rewritten
 from fhir_server.store.database import Database
 from fhir_server.store.documents import PATIENT_PREFIX, Document
 from fhir_server.store.filters import any_of as one_of

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from fhir_server.search.predicates.elsewhere import Among
 from fhir_server.search.predicates.matching import matches
-from fhir_server.search.predicates.predicate import Coded, Not, Predicate, questions_in
+from fhir_server.search.predicates.predicate import Coded, Not, Predicate
+from fhir_server.search.predicates.rewriting import questions_in
 from fhir_server.search.values.token import having
 from tests.search.versions import query, version_of
 

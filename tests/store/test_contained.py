@@ -19,9 +19,9 @@ from fhir_server.search.predicates.predicate import (
     Everything,
     Predicate,
     WordPrefix,
-    leaves_of,
     none_of,
 )
+from fhir_server.search.predicates.rewriting import leaves_of
 from fhir_server.search.predicates.version import Version
 from fhir_server.store.store import Store
 from tests.search.versions import BASE_URL

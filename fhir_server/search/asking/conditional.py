@@ -24,7 +24,8 @@ from fhir_server.search.asking.query import Query, parse
 from fhir_server.search.asking.results import RESULT_PARAMETERS
 from fhir_server.search.asking.text import asks_for_words
 from fhir_server.search.predicates.entry import Entry
-from fhir_server.search.predicates.predicate import And, AnyToken, Predicate, asks_elsewhere
+from fhir_server.search.predicates.predicate import And, AnyToken, Predicate
+from fhir_server.search.predicates.rewriting import asks_elsewhere
 
 LOCKS_MAX: Final = 200
 """Of one resource: identifiers are few."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from fhir_server.r4.errors import TooCostly, TooLarge
 from fhir_server.r4.interaction import Parameters
-from fhir_server.search.predicates.predicate import Coded, Predicate, Question, Unqualified, questions_in
+from fhir_server.search.predicates.predicate import Coded, Predicate, Question, Unqualified
+from fhir_server.search.predicates.rewriting import questions_in
 
 
 @dataclass(frozen=True, slots=True)

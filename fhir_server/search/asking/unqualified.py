@@ -22,9 +22,8 @@ from fhir_server.search.predicates.predicate import (
     ReferredTo,
     Refers,
     Unqualified,
-    questions_in,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import questions_in, rewritten
 from fhir_server.search.predicates.unions import union
 
 

@@ -22,9 +22,8 @@ from fhir_server.search.predicates.predicate import (
     TokenPrefix,
     Updated,
     all_of,
-    leaves_of,
-    rewritten,
 )
+from fhir_server.search.predicates.rewriting import leaves_of, rewritten
 
 
 def of_contained(predicate: Predicate) -> Predicate:

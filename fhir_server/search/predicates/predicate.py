@@ -4,7 +4,8 @@ A predicate is a question about one stored version, asked of its index entry alo
 Searches, scopes, policies and consents all speak this one small language. The store compiles
 it to a MongoDB filter (store/filters.py), `matching.py` answers it in plain Python, and a
 property test holds that the two agree. Build with `all_of`, `any_of` and `none_of`, which
-simplify; match with `match`, so that a new node is a type error wherever it is forgotten.
+simplify; match with `match`, so that a new node is a type error wherever it is forgotten;
+`rewriting.py` walks the tree.
 
 What cannot be asked of one entry is `Elsewhere`: a question about other resources. It is settled
 first, within what the caller may see of those (pipeline/terms.py for what codes mean, then
@@ -14,7 +15,6 @@ becomes tokens there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -339,48 +339,6 @@ def none_of(part: Predicate) -> Predicate:
             return inner
         case _:
             return Not(part)
-
-
-def leaves_of(predicate: Predicate) -> Iterator[Predicate]:
-    """What it is put together from: its parts that are no And, Or or Not."""
-    match predicate:
-        case And(parts=parts) | Or(parts=parts):
-            for part in parts:
-                yield from leaves_of(part)
-        case Not(part=part):
-            yield from leaves_of(part)
-        case _:
-            yield predicate
-
-
-def rewritten(predicate: Predicate, instead: Callable[[Predicate], Predicate | None]) -> Predicate:
-    """
-    `predicate` with what `instead` gives in place of a part, from the whole down to its leaves.
-
-    Where it gives None the part stays, as far as nothing is given instead of its own parts.
-    """
-    replaced = instead(predicate)
-    if replaced is not None:
-        return replaced
-    match predicate:
-        case And(parts=parts):
-            return all_of(*(rewritten(part, instead) for part in parts))
-        case Or(parts=parts):
-            return any_of(*(rewritten(part, instead) for part in parts))
-        case Not(part=part):
-            return none_of(rewritten(part, instead))
-        case _:
-            return predicate
-
-
-def questions_in(predicate: Predicate) -> Iterator[Question]:
-    """The questions about other resources that it asks, not those within these."""
-    return (leaf.question for leaf in leaves_of(predicate) if isinstance(leaf, Elsewhere))
-
-
-def asks_elsewhere(predicate: Predicate) -> bool:
-    """Is any part of it about other resources?"""
-    return any(True for _ in questions_in(predicate))
 
 
 _LAST_CHARACTER: Final = "\U0010ffff"
