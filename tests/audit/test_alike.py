@@ -30,7 +30,7 @@ def test_the_server_that_wrote_an_event_is_true_of_each() -> None:
         token(f"AuditEvent|source:identifier|{BASE}"),
         token(f"AuditEvent|agent:identifier|{BASE}"),
         TokenPrefix("AuditEvent|site|"),
-        TokenPrefix("AuditEvent|address|https://this"),
+        TokenPrefix("AuditEvent|address|https this"),
         TokenContaining("AuditEvent|address|", "example"),
     ):
         assert settled(asked, SERVER) == Everything(), asked
