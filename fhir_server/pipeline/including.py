@@ -23,7 +23,7 @@ from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.asking.canonicals import named
-from fhir_server.search.asking.includes import Include, included, referring
+from fhir_server.search.asking.includes import Include, included, needs_tokens, referring
 from fhir_server.search.asking.results import SortKey
 from fhir_server.search.predicates.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
 from fhir_server.search.predicates.version import Version
@@ -83,7 +83,7 @@ class Including:
         """
         self._know([match])
         following = self._following
-        tokens = self._follows(following)
+        tokens = needs_tokens(following)
         asked = [
             (all_of(of_types(types), predicate), types)
             for predicate, types in self._asked_of_targets([match], self._includes)
@@ -120,11 +120,6 @@ class Including:
     def _following(self) -> tuple[Include, ...]:
         return tuple(include for include in self._includes if include.iterate)
 
-    @staticmethod
-    def _follows(includes: Sequence[Include]) -> bool:
-        """References can be followed on only from tokens."""
-        return any(not include.reverse for include in includes)
-
     async def _steps(self, newest: list[Version], includes: Sequence[Include], steps: int = 0) -> None:
         steps_max = self._services.settings.include_steps_max
         while newest and includes:
@@ -135,7 +130,7 @@ class Including:
                 raise TooCostly(f"The page includes what is more than {steps_max} references away")
 
     async def _step(self, versions: Sequence[Version], includes: Sequence[Include]) -> None:
-        tokens = self._follows(self._following)
+        tokens = needs_tokens(self._following)
         targets = self._asked_of_targets(versions, includes)
         await self._audit_events()
         for predicate, types in targets:
@@ -151,7 +146,7 @@ class Including:
     ) -> Mapping[str, AbstractSet[str]]:
         """By type, the tokens of what refers to one of `versions`."""
         try:
-            return referring((one.key for one in versions), includes, tokens_max=self._tokens_max)
+            return referring(versions, includes, tokens_max=self._tokens_max)
         except TooCostly as error:
             raise Overfull(str(error)) from error
 

@@ -34,6 +34,7 @@ from fhir_server.r4.errors import Forbidden, Issue
 from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Resource
 from fhir_server.r4.shaping import Shape
+from fhir_server.search.asking.includes import needs_tokens
 from fhir_server.search.asking.query import Query, parse
 from fhir_server.search.declared.catalogue import in_force
 from fhir_server.search.predicates.feeds import is_feed
@@ -125,7 +126,7 @@ async def _found(
     """The page and the total; and what contained resources were asked about, if any."""
     query = asked.query
     # Tokens are many: they come along only for what is decided by them.
-    followed = any(not include.reverse for include in query.includes)
+    followed = needs_tokens(query.includes)
     tokens = followed or query.contained != "false" or releasing.needs_tokens(query.types)
     until = _until(query, asked.after)
 

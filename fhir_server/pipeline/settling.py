@@ -30,6 +30,7 @@ from fhir_server.policy.redaction import tells_of_members
 from fhir_server.r4.errors import Forbidden, TooCostly
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.results import SortKey
+from fhir_server.search.predicates.canonical import are_canonical, names_of, plain
 from fhir_server.search.predicates.containing import containing, is_exact, of_contained
 from fhir_server.search.predicates.predicate import (
     And,
@@ -196,11 +197,12 @@ class Settling:
 
     async def _refers_inside(self, question: Refers, scope: _Scope) -> Predicate:
         """It refers to a resource that it contains."""
-        sources = frozenset(name.partition("|")[0] for name in question.names) & scope.types - {LOGGED}
+        names = plain(question.names)
+        sources = frozenset(name.partition("|")[0] for name in names) & scope.types - {LOGGED}
         if not sources:
             return Nothing()
         within = scope.within if scope.fixed else None
-        _, findable = await self._contained(question.of, question.types, question.names, sources, within)
+        _, findable = await self._contained(question.of, question.types, names, sources, within)
         return findable
 
     async def _contained(
@@ -246,7 +248,7 @@ class Settling:
         for forward, backward in scope.attempts:
             visible = await self._visible_for(question, question.types, scope)
             if forward and visible is not None:
-                keys = await self._services.store.keys(visible, types=question.types, most=forward)
+                keys = await self._known_as(visible, question.types, question.names, forward)
             if keys is None and scope.within is not None:
                 keys = await self._referred_by(scope.within, scope.types, question, visible, backward)
             if keys is not None:
@@ -260,10 +262,11 @@ class Settling:
         referred = await self._sight.references(within, types, question.names, most)
         if referred is None:
             return None
-        these = _named(referred, question.types)
+        these = _known(referred, question.types, question.names)
         if visible is None:
             visible = await self._visible_among(question, question.types, these)
-        return await self._services.store.keys(all_of(these, visible), types=question.types, most=most)
+        keys = await self._known_as(all_of(these, visible), question.types, question.names, most)
+        return None if keys is None else keys & referred
 
     async def _referred_to(self, question: ReferredTo, scope: _Scope) -> Predicate:
         sources = frozenset((question.type,))
@@ -275,11 +278,11 @@ class Settling:
                 most = max(forward, backward)
                 keys = await self._sight.references(visible, sources, question.names, most)
             if keys is None and scope.within is not None:
-                candidates = await self._services.store.keys(scope.within, types=scope.types, most=backward)
+                candidates = await self._known_as(scope.within, scope.types, question.names, backward)
                 if candidates is not None:
                     keys = await self._referred_to_among(candidates, question, visible)
             if keys is not None:
-                return _named(keys, scope.types)
+                return _known(keys, scope.types, question.names)
         raise self._too_costly()
 
     async def _referred_to_among(
@@ -309,6 +312,19 @@ class Settling:
         asked = sorted(candidates)
         answers = await asyncio.gather(*map(is_referred_to, asked))
         return {key for key, answer in zip(asked, answers, strict=True) if answer}
+
+    async def _known_as(
+        self, predicate: Predicate, types: frozenset[str], names: frozenset[str], most: int
+    ) -> AbstractSet[str] | None:
+        """
+        What references under `names` say that lead to what it is true of: `Type/id`, or canonical URLs. None
+        when there is more than `most` of it.
+        """
+        if not are_canonical(names):
+            return await self._services.store.keys(predicate, types=types, most=most)
+        # Each may be named with its version, and without.
+        tokens = await self._services.store.references(predicate, names_of(types), types=types, most=2 * most)
+        return None if tokens is None else {token.split("|", 2)[2] for token in tokens}
 
     async def _visible_for(
         self, question: Refers | ReferredTo, types: frozenset[str], scope: _Scope
@@ -346,6 +362,11 @@ def _referring(names: Iterable[str], keys: Iterable[str]) -> Predicate:
     """It refers to one of these under one of the names."""
     values = frozenset(f"{name}|{key}" for key in keys for name in names)
     return AnyToken(values) if values else Nothing()
+
+
+def _known(known_as: Iterable[str], types: frozenset[str], names: frozenset[str]) -> Predicate:
+    """It is what references under `names` lead to that say one of these."""
+    return _referring(names_of(types), known_as) if are_canonical(names) else _named(known_as, types)
 
 
 def _named(keys: Iterable[str], types: frozenset[str]) -> Predicate:

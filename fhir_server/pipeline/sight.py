@@ -15,6 +15,7 @@ from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import NO_GROUP, asking_of_shown_members
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.search.asking.chains import LOGGED
+from fhir_server.search.predicates.canonical import are_canonical
 from fhir_server.search.predicates.predicate import (
     AnyToken,
     Nothing,
@@ -73,7 +74,10 @@ class Sight:
     async def references(
         self, predicate: Predicate, types: frozenset[str], names: frozenset[str], most: int
     ) -> set[str] | None:
-        """`Type/id` of all that resources refer to under one of `names`; None when that is too much."""
+        """
+        `Type/id` (or canonical URL, escaped) of all that resources refer to under one of `names`; None when
+        that is too much.
+        """
         if types == {LOGGED}:
             tokens = await self._references_of_events(predicate, names, most)
         else:
@@ -84,6 +88,8 @@ class Sight:
             tokens = {
                 token for token in tokens if self.as_shown(AnyToken(frozenset((token,))), types) != Nothing()
             }
+        if are_canonical(names):
+            return {token.split("|", 2)[2] for token in tokens}
         targets = (target_of(token.split("|", 2)[2]) for token in tokens)
         return {str(target) for target in targets if target and not target.base and not target.version}
 

@@ -75,6 +75,9 @@ def searches_for(token: str) -> Iterator[tuple[str, str]]:
     parts = [part.replace("\\|", "|").replace("\\\\", "\\") for part in split(rest, "|")]
     if type == "AuditEvent" and name.endswith((":text", ":of-type")):
         return
+    if name.endswith(":canonical"):
+        # It is what chains are joined by, and no search asks for it.
+        return
     if parameter.type == "composite" and any(parts):
         first = "|".join(written(unescaped(part)) for part in split(parts[0], "|"))
         second = parts[1:] if parameter.components[1].type == "token" else parts[1:2]

@@ -192,13 +192,22 @@ def test_what_a_patient_is_found_by(resource: dict[str, Any], code: str, expecte
 @pytest.mark.parametrize(
     ("resource", "code", "expected"),
     [
-        ({"resourceType": "ConceptMap", "sourceUri": "http://a"}, "source-uri", ["|http://a"]),
+        (
+            {"resourceType": "ConceptMap", "sourceUri": "http://a"},
+            "source-uri",
+            ["|http://a", ":canonical|http://a"],
+        ),
         ({"resourceType": "ConceptMap", "sourceUri": "http://a"}, "source", []),
-        ({"resourceType": "Questionnaire", "url": "http://a|b"}, "url", ["|http://a\\|b"]),
+        ({"resourceType": "Questionnaire", "url": "http://a"}, "url", ["|http://a", ":canonical|http://a"]),
+        (
+            {"resourceType": "Questionnaire", "url": "http://a|b", "version": "1"},
+            "url",
+            ["|http://a\\|b", ":canonical|http://a\\|b", ":canonical|http://a\\|b\\|1"],
+        ),
         (
             {"resourceType": "QuestionnaireResponse", "questionnaire": "http://a/q|2"},
             "questionnaire",
-            ["|http://a/q\\|2", "|http://a/q"],
+            ["|http://a/q\\|2", "|http://a/q", ":canonical|http://a/q\\|2"],
         ),
         (
             {
@@ -238,7 +247,7 @@ def test_what_a_patient_is_found_by(resource: dict[str, Any], code: str, expecte
                 ],
             },
             "depends-on",
-            ["|http://a"],
+            ["|http://a", ":canonical|http://a"],
         ),
     ],
 )

@@ -12,6 +12,8 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.asking.includes import Include, Referred, followed_to, included, referring
 from tests.search.versions import BASE_URL, version_of
 
+PATIENT = version_of({"resourceType": "Patient", "id": "1"})
+
 
 def observation(**members: Any) -> dict[str, Any]:
     return {"resourceType": "Observation", "id": "o", **members}
@@ -120,7 +122,7 @@ def test_a_wildcard_follows_each_reference_of_each_match() -> None:
 def test_what_is_followed_backwards_is_not_followed_forwards() -> None:
     match = version_of(observation(subject={"reference": "Patient/1"}))
     assert included([match], [Include("Observation", "subject", reverse=True)]) == ()
-    assert referring([match.key], [Include("Observation", "derived-from")], tokens_max=10) == {}
+    assert referring([match], [Include("Observation", "derived-from")], tokens_max=10) == {}
 
 
 @pytest.mark.parametrize(
@@ -141,19 +143,19 @@ def test_what_is_followed_backwards_is_not_followed_forwards() -> None:
     ],
 )
 def test_what_refers_to_a_match(include: Include, expected: dict[str, set[str]]) -> None:
-    assert referring([Key("Patient", "1")], [include], tokens_max=10) == expected
+    assert referring([PATIENT], [include], tokens_max=10) == expected
 
 
 def test_a_wildcard_backwards_is_each_parameter_that_leads_there() -> None:
-    found = referring([Key("Patient", "1")], [Include(None, None, reverse=True)], tokens_max=1_000)
+    found = referring([PATIENT], [Include(None, None, reverse=True)], tokens_max=1_000)
     wanted = {f"{name}|Patient/1" for each in followed_to("Patient") for name in each.found_as}
     assert wanted <= {token for tokens in found.values() for token in tokens}
     assert "AuditEvent" not in found
 
 
 def test_references_that_are_looked_for_backwards_are_limited() -> None:
-    keys = [Key("Patient", str(number)) for number in range(11)]
+    versions = [version_of({"resourceType": "Patient", "id": str(number)}) for number in range(11)]
     include = Include("Observation", "subject", reverse=True)
-    assert len(referring(keys, [include], tokens_max=11)["Observation"]) == 11
+    assert len(referring(versions, [include], tokens_max=11)["Observation"]) == 11
     with pytest.raises(TooCostly, match="backwards"):
-        referring(keys, [include], tokens_max=10)
+        referring(versions, [include], tokens_max=10)

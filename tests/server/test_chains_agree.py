@@ -21,6 +21,7 @@ from tests.server.ward import a_group, an_encounter, coded, to
 
 COUNT: Final = 8
 QUERIES: Final = 60
+URLS: Final = ("http://x.example/a", "http://x.example/b")
 CRITERIA: Final = {
     "Patient": (
         "gender=male",
@@ -33,6 +34,8 @@ CRITERIA: Final = {
     "Encounter": ("status=finished", "status:not=finished", "service-provider=Organization/o2"),
     "Organization": ("name=o", "_id=o1,o2", "partof:missing=true"),
     "Group": ("_id=g1", "member=Patient/p3"),
+    "Questionnaire": ("status=active", "version=1", "title=t0,t1,t2", "version:missing=true"),
+    "QuestionnaireResponse": ("status=completed", f"questionnaire={URLS[0]}", "questionnaire:missing=true"),
 }
 LINKS: Final = {
     "Patient": ("organization", "link:Patient"),
@@ -40,13 +43,23 @@ LINKS: Final = {
     "Encounter": ("patient", "subject:Patient", "service-provider"),
     "Organization": ("partof",),
     "Group": ("member:Patient",),
+    "Questionnaire": (),
+    "QuestionnaireResponse": ("questionnaire", "questionnaire:Questionnaire", "subject:Patient"),
 }
 HAS: Final = {
-    "Patient": ("Observation:patient", "Encounter:subject", "Group:member", "Patient:link"),
+    "Patient": (
+        "Observation:patient",
+        "Encounter:subject",
+        "Group:member",
+        "Patient:link",
+        "QuestionnaireResponse:subject",
+    ),
     "Observation": ("Observation:has-member",),
     "Encounter": ("Observation:encounter",),
     "Organization": ("Patient:organization", "Encounter:service-provider", "Organization:partof"),
     "Group": (),
+    "Questionnaire": ("QuestionnaireResponse:questionnaire",),
+    "QuestionnaireResponse": (),
 }
 TARGETS: Final = {
     "organization": "Organization",
@@ -59,6 +72,8 @@ TARGETS: Final = {
     "service-provider": "Organization",
     "partof": "Organization",
     "member:Patient": "Patient",
+    "questionnaire": "Questionnaire",
+    "questionnaire:Questionnaire": "Questionnaire",
 }
 
 
@@ -97,13 +112,36 @@ def a_population(random: Random) -> list[dict[str, Any]]:
             inside = {"resourceType": "Organization", "id": "inside", "name": organization["name"]}
             encounter |= {"contained": [inside], "serviceProvider": to("#inside")}
         found += [organization, patient, encounter, observation]
+        found += [a_questionnaire(random, f"q{n}"), a_response(random, f"r{n}", some("p", "Patient"))]
         found.append(a_group(f"g{n}", *{some("p", "Patient") for _ in range(3)}))
     return found
 
 
+def a_questionnaire(random: Random, id: str) -> dict[str, Any]:
+    version = random.choice(({}, {"version": "1"}, {"version": "2"}))
+    title = f"t{random.randrange(4)}"
+    status = random.choice(("active", "draft"))
+    url = random.choice(URLS)
+    return {
+        "resourceType": "Questionnaire",
+        "id": id,
+        "url": url,
+        "status": status,
+        "title": title,
+        **version,
+    }
+
+
+def a_response(random: Random, id: str, patient: str) -> dict[str, Any]:
+    named = random.choice(URLS) + random.choice(("", "|1", "|2", "|3"))
+    of = {"questionnaire": named} if random.random() < 0.8 else {}
+    status = random.choice(("completed", "amended"))
+    return {"resourceType": "QuestionnaireResponse", "id": id, "status": status, "subject": to(patient), **of}
+
+
 def a_criterion(random: Random, type: str, links: int) -> str:
     """A criterion for a resource of the type, so many links long."""
-    if not links:
+    if not links or not (LINKS[type] or HAS[type]):
         return random.choice(CRITERIA[type])
     has = random.choice((*HAS[type], *[None] * len(LINKS[type])))
     if has is None:

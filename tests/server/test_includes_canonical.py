@@ -91,8 +91,31 @@ async def test_it_needs_the_scope_of_what_it_includes(server: Server) -> None:
     assert keys_of(answer, "include") == []
 
 
-async def test_it_is_not_followed_backwards(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Questionnaire?_id=q1&_revinclude=QuestionnaireResponse:questionnaire", "any first"),
+        ("Questionnaire?_id=q2&_revinclude=QuestionnaireResponse:questionnaire", "any"),
+        ("Questionnaire?_id=q2&_revinclude=QuestionnaireResponse:*", "any"),
+        ("Questionnaire?_id=q2&_revinclude=*", "any p"),
+        ("Questionnaire?_id=odd&_revinclude=QuestionnaireResponse:questionnaire:Questionnaire", "odd"),
+        ("Library?_id=l&_revinclude=PlanDefinition:depends-on", "p"),
+        ("PlanDefinition?_id=p&_revinclude=*", ""),
+        (
+            "QuestionnaireResponse?_id=first&_include=*&_revinclude:iterate=QuestionnaireResponse:questionnaire",
+            "any q1",
+        ),
+    ],
+)
+async def test_it_is_followed_backwards(server: Server, query: str, expected: str) -> None:
     async with server.as_() as client:
-        answer = await client.get("/Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")
-    assert answer.status_code == 501
-    assert "not followed backwards" in issues_of(answer)[0]["diagnostics"]
+        await put_all(client, SHELF)
+        answer = await client.get(f"/{query}")
+    assert sorted(key.partition("/")[2] for key in keys_of(answer, "include")) == expected.split()
+
+
+async def test_nothing_that_a_url_cannot_lead_to_is_asked_for(server: Server) -> None:
+    async with server.as_() as client:
+        answer = await client.get("/Patient?_revinclude=QuestionnaireResponse:questionnaire")
+    assert answer.status_code == 400
+    assert "leads to nothing" in issues_of(answer)[0]["diagnostics"]

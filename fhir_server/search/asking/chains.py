@@ -6,7 +6,7 @@ what refers to a match; both go on as long as a search may, and into each other.
 apart here, link by link; what its last link asks is a criterion like any other.
 
 Where no type is said, a chain is about each type that the parameter may refer to and that has what
-comes next. Links that lead by a canonical URL are not followed.
+comes next. A link may lead by a canonical URL, to the resources that have it (canonical.py).
 
 https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
 """
@@ -18,9 +18,18 @@ from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
-from fhir_server.search.asking.includes import is_followed
+from fhir_server.search.asking.includes import is_canonical, is_followed, targets_of
 from fhir_server.search.declared.parameters import Parameter, parameters_of
-from fhir_server.search.predicates.predicate import Elsewhere, Predicate, ReferredTo, Refers
+from fhir_server.search.predicates.canonical import canonical_name
+from fhir_server.search.predicates.predicate import (
+    Elsewhere,
+    Predicate,
+    ReferredTo,
+    Refers,
+    all_of,
+    any_of,
+    of_types,
+)
 
 HAS: Final = "_has"
 LOGGED: Final = "AuditEvent"
@@ -73,9 +82,7 @@ def why_no_link(link: Chain | Has, types: tuple[str, ...], why_not: WhyNot) -> F
         parameter = parameters_of(type).get(link.code)
         if parameter is None or parameter.type != "reference":
             return Invalid(f"`{link.code[:64]}` is not a reference parameter of {type}")
-        if not is_followed(parameter):
-            return Unsupported(f"`{link.code}` of {type} is a canonical URL, which is not followed")
-        if link.type is not None and link.type not in _targets(parameter):
+        if link.type is not None and link.type not in targets_of(parameter):
             return Invalid(f"`{link.code}` of {type} does not refer to {link.type[:64]}")
         if link.type == LOGGED:
             return Unsupported(f"AuditEvents are not searched along `{link.code}`")
@@ -91,9 +98,7 @@ def _why_no_has(link: Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError
     parameter = parameters_of(link.type).get(link.code)
     if parameter is None or parameter.type != "reference":
         return Invalid(f"`{HAS}`: `{link.code[:64]}` is not a reference parameter of {link.type}")
-    if not is_followed(parameter):
-        return Unsupported(f"`{HAS}`: `{link.code}` of {link.type} is a canonical URL, which is not followed")
-    strangers = [type for type in types if type not in _targets(parameter)]
+    strangers = [type for type in types if type not in targets_of(parameter)]
     if len(strangers) == len(types):
         return Invalid(f"`{HAS}`: `{link.code}` of {link.type} does not refer to {strangers[0]}")
     return why_not((link.type,), link.rest)
@@ -102,16 +107,33 @@ def _why_no_has(link: Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError
 def asked(link: Chain | Has, types: tuple[str, ...], ask: Ask, why_not: WhyNot) -> Predicate:
     """What the link asks of resources of `types`, which it leads from."""
     if isinstance(link, Has):
-        names = parameters_of(link.type)[link.code].found_as
-        return Elsewhere(ReferredTo(link.type, frozenset(names), ask((link.type,), link.rest)))
+        return _referred_to(link, types, ask((link.type,), link.rest))
     ends = ends_of(link, types)
     ends = tuple(end for end in ends if why_not((end,), link.rest) is None)
-    return Elsewhere(Refers(names_of(link.code, types), frozenset(ends), ask(ends, link.rest)))
+    return refers(link.code, types, ends, ask(ends, link.rest))
 
 
-def names_of(code: str, types: Iterable[str]) -> frozenset[str]:
-    """The names under which references by this parameter of all these types are found."""
-    return frozenset(name for type in types for name in parameters_of(type)[code].found_as)
+def refers(code: str, types: Iterable[str], ends: Iterable[str], of: Predicate) -> Predicate:
+    """By this parameter of all of `types`, to resources of `ends` for which `of` is true."""
+    parameters = [parameters_of(type)[code] for type in types]
+    names = frozenset(name for each in parameters if is_followed(each) for name in each.found_as)
+    canonical = frozenset(name for each in parameters if is_canonical(each) for name in each.found_as)
+    asked = []
+    if names:
+        asked.append(Elsewhere(Refers(names, frozenset(ends), of)))
+    if canonical:
+        asked.append(Elsewhere(Refers(frozenset(map(canonical_name, canonical)), frozenset(ends), of)))
+    return any_of(*asked)
+
+
+def _referred_to(link: Has, types: tuple[str, ...], of: Predicate) -> Predicate:
+    parameter = parameters_of(link.type)[link.code]
+    if not is_canonical(parameter):
+        return Elsewhere(ReferredTo(link.type, frozenset(parameter.found_as), of))
+    asked = Elsewhere(ReferredTo(link.type, frozenset(map(canonical_name, parameter.found_as)), of))
+    targets = targets_of(parameter)
+    # A URL does not say the type, as a reference does.
+    return asked if targets.issuperset(types) else all_of(of_types(targets.intersection(types)), asked)
 
 
 def ends_of(link: Chain, types: Iterable[str]) -> tuple[str, ...]:
@@ -125,8 +147,4 @@ def ends_of(link: Chain, types: Iterable[str]) -> tuple[str, ...]:
 
 
 def _ends(link: Chain, parameter: Parameter) -> tuple[str, ...]:
-    return (link.type,) if link.type is not None else tuple(sorted(_targets(parameter) - {LOGGED}))
-
-
-def _targets(parameter: Parameter) -> frozenset[str]:
-    return frozenset(parameter.reaches or parameter.targets) or definitions().resource_types
+    return (link.type,) if link.type is not None else tuple(sorted(targets_of(parameter) - {LOGGED}))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fhir_server.r4.errors import FhirError, Invalid, Unsupported
-from fhir_server.search.asking.chains import Chain, ends_of, names_of
+from fhir_server.search.asking.chains import Chain, ends_of, refers
 from fhir_server.search.asking.criteria import Reasons, among, criterion
 from fhir_server.search.asking.filter_syntax import (
     Comparison,
@@ -31,10 +31,8 @@ from fhir_server.search.asking.text import asks_for_words
 from fhir_server.search.declared.parameters import Parameter, parameters_of
 from fhir_server.search.predicates.entry import escape
 from fhir_server.search.predicates.predicate import (
-    Elsewhere,
     InRange,
     Predicate,
-    Refers,
     TokenPrefix,
     all_of,
     any_of,
@@ -156,7 +154,7 @@ class _Compiling:
         of = self._path(tuple(rest), ends, operator, value)
         if step.filter is not None:
             of = all_of(of, self.of(step.filter, ends))
-        return Elsewhere(Refers(names_of(step.name, types), frozenset(ends), of))
+        return refers(step.name, types, ends, of)
 
     def _having(self, filter: Filter, types: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `types` that it can be asked of; raises what the first one refuses when there is none."""

@@ -1,9 +1,9 @@
 """
 `_include` and `_revinclude`: what they ask for, and what they come to for a page of matches.
 
-The entries' tokens say it all: no resource is read for it. Canonical URLs are followed forwards
-(canonicals.py) and not backwards, and AuditEvents, which are no resources of the store, do not come by
-`_revinclude`: both are refused where they are named, and left out where `*` would mean them.
+The entries' tokens say it all: no resource is read for it. What leads by canonical URL forwards is in
+canonicals.py. AuditEvents, which are no resources of the store, do not come by `_revinclude`: they are
+refused where they are named, and left out where `*` would mean them.
 
 https://hl7.org/fhir/R4/search.html#include, https://hl7.org/fhir/R4/search.html#revinclude
 """
@@ -25,6 +25,13 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.declared.catalogue import Catalogue, in_force
 from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.predicates.canonical import (
+    are_canonical,
+    canonical_name,
+    canonicals_in,
+    names_of,
+    with_url,
+)
 from fhir_server.search.predicates.version import Version
 
 FORWARD: Final = "_include"
@@ -81,24 +88,27 @@ def included(versions: Iterable[Version], includes: Sequence[Include]) -> tuple[
     return tuple(one for one in wanted if one not in own)
 
 
-def referring(keys: Iterable[Key], includes: Sequence[Include], *, tokens_max: int) -> dict[str, set[str]]:
+def referring(
+    versions: Iterable[Version], includes: Sequence[Include], *, tokens_max: int
+) -> dict[str, set[str]]:
     """
-    By type, the tokens one of which a resource has that refers to one of `keys`.
+    By type, the tokens one of which a resource has that refers to one of `versions`.
 
     Raises TooCostly when there are more than `tokens_max`.
     """
-    by_type: dict[str, list[Key]] = defaultdict(list)
-    for key in keys:
-        by_type[key.type].append(key)
+    by_type: dict[str, list[Version]] = defaultdict(list)
+    for version in versions:
+        by_type[version.key.type].append(version)
     found: dict[str, set[str]] = defaultdict(set)
     count = 0
     for include in includes:
         if not include.reverse:
             continue
         for source in _sources(include):
-            names = _names(include, source)
+            names = {**_names(include, source), **_canonical_names(include, source)}
             for name, targets in names.items():
-                wanted = [key for target in by_type.keys() & targets for key in by_type[target]]
+                referred = (one for target in by_type.keys() & targets for one in by_type[target])
+                wanted = [each for one in referred for each in _known_as(one, name)]
                 count += len(wanted)
                 if count > tokens_max:
                     raise TooCostly(
@@ -106,8 +116,23 @@ def referring(keys: Iterable[Key], includes: Sequence[Include], *, tokens_max: i
                         "name types and parameters, or ask for fewer matches"
                     )
                 if wanted:
-                    found[source].update([f"{name}|{key}" for key in wanted])
+                    found[source].update([f"{name}|{each}" for each in wanted])
     return dict(found)
+
+
+def needs_tokens(includes: Iterable[Include]) -> bool:
+    """Is what they lead to, one way or the other, said by the tokens of what they start from?"""
+    return any(
+        not include.reverse or any(_canonical_names(include, source) for source in _sources(include))
+        for include in includes
+    )
+
+
+def _known_as(version: Version, name: str) -> Iterable[str]:
+    """What a reference under this name says that leads to `version`."""
+    if are_canonical((name,)):
+        return canonicals_in(version.entry, names_of((version.key.type,)))
+    return (str(version.key),)
 
 
 def followed(resource_type: str) -> list[Parameter]:
@@ -121,20 +146,24 @@ def includable(resource_type: str) -> list[Parameter]:
 
 
 def is_canonical(parameter: Parameter) -> bool:
-    """Does it lead to resources by their URL (canonicals.py)?"""
+    """Does it lead to resources by their URL?"""
     return parameter.type == "reference" and parameter.supported and not is_followed(parameter)
+
+
+def targets_of(parameter: Parameter) -> frozenset[str]:
+    """The types that it may lead to."""
+    targets = frozenset(parameter.reaches or parameter.targets) or _types()
+    return targets & with_url() if is_canonical(parameter) else targets
 
 
 def followed_to(resource_type: str) -> list[Parameter]:
     """The parameters of all types by which references to this one can be followed backwards."""
-    return [
-        parameter for parameter in _backwards(in_force()) if resource_type in (parameter.reaches or _types())
-    ]
+    return [parameter for parameter in _backwards(in_force()) if resource_type in targets_of(parameter)]
 
 
 @lru_cache(maxsize=8)
 def _backwards(_in_force: Catalogue) -> tuple[Parameter, ...]:
-    return tuple(each for source in _sources(Include(None, None)) for each in followed(source))
+    return tuple(each for source in _sources(Include(None, None)) for each in includable(source))
 
 
 def is_followed(parameter: Parameter) -> bool:
@@ -187,12 +216,30 @@ def _names(include: Include, source: str) -> Mapping[str, frozenset[str]]:
     return _names_by(include, source, in_force())
 
 
+def _canonical_names(include: Include, source: str) -> Mapping[str, frozenset[str]]:
+    """The same of what leads by canonical URL."""
+    return _canonical_names_by(include, source, in_force())
+
+
 @lru_cache(maxsize=4_096)
 def _names_by(include: Include, source: str, _in_force: Catalogue) -> Mapping[str, frozenset[str]]:
+    return _reaching(include, followed(source))
+
+
+@lru_cache(maxsize=4_096)
+def _canonical_names_by(include: Include, source: str, _in_force: Catalogue) -> Mapping[str, frozenset[str]]:
+    by_url = [each for each in parameters_of(source).values() if is_canonical(each)]
+    return {canonical_name(name): types for name, types in _reaching(include, by_url).items()}
+
+
+def _reaching(include: Include, parameters: Iterable[Parameter]) -> Mapping[str, frozenset[str]]:
     names: dict[str, frozenset[str]] = {}
-    declared = parameters_of(source)
-    for parameter in followed(source) if include.parameter is None else (declared[include.parameter],):
+    for parameter in parameters:
+        if include.parameter not in (None, parameter.code):
+            continue
         types = frozenset(parameter.targets) or _types()
+        if is_canonical(parameter):
+            types &= with_url()
         if include.target is not None:
             types &= {include.target}
         for name in parameter.found_as:
@@ -212,7 +259,7 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
         raise Invalid(f"`{name}` is `[type]:[parameter]`, `[type]:[parameter]:[target type]` or `*`")
     if reverse and source == _NOT_REFERRING:
         raise Unsupported(f"`{name}`: AuditEvents are searched on their own, not with what they refer to")
-    _refuse_target(name, source, parameter, target, reverse=reverse)
+    _refuse_target(name, source, parameter, target)
     include = Include(
         source, None if parameter == _ALL else parameter, target or None, iterate=iterate, reverse=reverse
     )
@@ -221,8 +268,8 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
     return include
 
 
-def _refuse_target(name: str, source: str, code: str, target: str, *, reverse: bool) -> None:
-    """Raises Invalid or Unsupported unless references of `source` by this parameter lead there."""
+def _refuse_target(name: str, source: str, code: str, target: str) -> None:
+    """Raises Invalid unless references of `source` by this parameter lead there."""
     if target and target not in _types():
         raise Invalid(f"`{name}`: `{target[:64]}` is not a resource type of R4")
     if code == _ALL:
@@ -230,8 +277,6 @@ def _refuse_target(name: str, source: str, code: str, target: str, *, reverse: b
     parameter = parameters_of(source).get(code)
     if parameter is None or parameter.type != "reference":
         raise Invalid(f"`{name}`: `{code[:64]}` is not a reference parameter of {source}")
-    if reverse and not is_followed(parameter):
-        raise Unsupported(f"`{name}`: `{code}` of {source} is a canonical URL, not followed backwards")
     if target and parameter.targets and target not in parameter.targets:
         raise Invalid(f"`{name}`: `{code}` of {source} does not refer to {target}")
 
@@ -243,5 +288,6 @@ def _refuse_stranger(name: str, include: Include, types: tuple[str, ...]) -> Non
             raise Invalid(f"`{name}` starts at {include.type}, which this search does not return")
         return
     assert include.type is not None, "without a type it is `*`, which starts anywhere"
-    if not any(not targets.isdisjoint(types) for targets in _names(include, include.type).values()):
+    names = {**_names(include, include.type), **_canonical_names(include, include.type)}
+    if not any(not targets.isdisjoint(types) for targets in names.values()):
         raise Invalid(f"`{name}` of {include.type} leads to nothing that this search returns")

@@ -13,8 +13,8 @@ from typing import Final, Literal, get_args
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError, Invalid, TooCostly, Unsupported
-from fhir_server.search.asking.chains import LOGGED, Chain, Has, ends_of, link_of, names_of, why_no_link
-from fhir_server.search.asking.includes import INCLUDES, ITERATE
+from fhir_server.search.asking.chains import LOGGED, Chain, Has, ends_of, link_of, why_no_link
+from fhir_server.search.asking.includes import INCLUDES, ITERATE, is_followed
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.declared.parameters import parameters_of
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
@@ -158,6 +158,10 @@ def _chained(link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> 
         )
     if refusal := why_no_link(link, types, lambda _types, _name: None):
         raise refusal
+    followed = [parameters_of(type)[link.code] for type in types]
+    if not all(map(is_followed, followed)):
+        raise Unsupported(f"`_sort`: `{link.code}` is a canonical URL, and does not lead to one resource")
+    names = frozenset(name for each in followed for name in each.found_as)
     keys: dict[SortKey, set[str]] = {}
     refusals: list[FhirError] = []
     for end in ends_of(link, types):
@@ -170,7 +174,7 @@ def _chained(link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> 
     if len(keys) > 1:
         raise Invalid(f"`_sort`: `{link.code}` leads to several types that are not ordered alike: name one")
     [(key, ends)] = keys.items()
-    return SortKey("chained", link.code, descending, End(names_of(link.code, types), frozenset(ends), key))
+    return SortKey("chained", link.code, descending, End(names, frozenset(ends), key))
 
 
 _DIGITS: Final = re.compile(r"[0-9]+")

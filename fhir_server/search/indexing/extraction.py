@@ -35,7 +35,16 @@ from fhir_server.r4.resource import Key, Resource
 from fhir_server.search.declared.catalogue import Catalogue, in_force
 from fhir_server.search.declared.parameters import Parameter, declared_for, r4_parameters_of
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES, earliest
-from fhir_server.search.indexing.uses import AsComposite, AsPoint, AsRanges, AsTokens, Found, Use
+from fhir_server.search.indexing.uses import (
+    TOKEN_CHARACTERS_MAX,
+    AsComposite,
+    AsPoint,
+    AsRanges,
+    AsTokens,
+    Found,
+    Use,
+)
+from fhir_server.search.predicates.canonical import tokens_of
 from fhir_server.search.predicates.compartments import focus
 from fhir_server.search.predicates.entry import Contained, Entry, Range
 from fhir_server.search.values import string
@@ -60,7 +69,7 @@ def extract(
     root = Node(key.type, resource)
     found = _found(root, root, key, site)
     return Entry(
-        tokens=tuple(dict.fromkeys(found.tokens)),
+        tokens=tuple(dict.fromkeys([*found.tokens, *_named_by(key, resource)])),
         ranges=tuple(dict.fromkeys(found.ranges)),
         patients=tuple(dict.fromkeys(found.patients)),
         clinical_date=_clinical_date(_plan(key.type).clinical_date, found.ranges),
@@ -68,6 +77,10 @@ def extract(
         words=words_of(key.type, resource, full_text),
         contained=() if found.fragments is None else _contained(root, site, found.fragments),
     )
+
+
+def _named_by(key: Key, resource: Resource) -> list[str]:
+    return [token for token in tokens_of(key.type, resource) if len(token) <= TOKEN_CHARACTERS_MAX]
 
 
 def _contained(root: Node, site: Site, fragments: Iterable[tuple[str, str]]) -> tuple[Contained, ...]:

@@ -20,7 +20,7 @@ from fhir_server.search.values.site import Site
 TOKEN_CHARACTERS_MAX: Final = 2_000
 """Of one token: a longer value is stored, but not found by this parameter."""
 
-_BESIDE: Final = (":text|", ":of-type|", ":whole|", ":word|")
+_BESIDE: Final = (":text|", ":of-type|", ":whole|", ":word|", ":canonical|")
 """What stands beside a value says nothing of whether there is one."""
 
 _PATIENT: Final = "|Patient/"

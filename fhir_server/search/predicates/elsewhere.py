@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from fhir_server.search.predicates.canonical import are_canonical, canonicals_in, names_of, plain
 from fhir_server.search.predicates.containing import of_contained
 from fhir_server.search.predicates.matching import matches
 from fhir_server.search.predicates.predicate import (
@@ -65,9 +66,13 @@ class Among:
                 of_contained(question.of), replace(version, key=inner.key, entry=inner.entry), self.answer
             )
             for inner in version.entry.contained
-            if inner.key.type in question.types and not question.names.isdisjoint(inner.referred_to_as)
+            if inner.key.type in question.types and not plain(question.names).isdisjoint(inner.referred_to_as)
         )
 
 
 def _refers(source: Version, names: Iterable[str], target: Version) -> bool:
-    return any(f"{name}|{target.key}" in source.entry.tokens for name in names)
+    if are_canonical(names):
+        known_as = canonicals_in(target.entry, names_of((target.key.type,)))
+    else:
+        known_as = {str(target.key)}
+    return any(f"{name}|{each}" in source.entry.tokens for name in names for each in known_as)

@@ -10,6 +10,7 @@ A token is `Type|parameter|value`, or a word of our own:
 * `Observation|subject|Patient/1`        a reference; absolute ones as they are
 * `Observation|subject:identifier|http://a.example|7`   a logical reference, as a code
 * `Observation|code:text|heart rate`     the words that go with a code, folded, their first 200 characters
+* `Library|url:canonical|http://a`       a canonical URL that names it, or that it names (canonical.py)
 * `Patient|identifier:of-type|http://a.example|MR|7`   an identifier with the code of its type
 * `Patient|name|muller|Müller`           a string, folded to lower case without accents; as written
 * `Patient|name:word|den berg`           what follows the first word of a name: its later words begin so

@@ -187,7 +187,7 @@ class Not:
 class Refers:
     """
     The entry refers, by a parameter that is found under one of `names` (`Type|param`), to a living
-    resource of `types` for which `of` is true.
+    resource of `types` for which `of` is true. By canonical URL where all of the names say so (canonical.py).
     """
 
     names: frozenset[str]

@@ -3,8 +3,9 @@ reference: what an element points to.
 
 Extracted: `|Patient/1` from a reference on this server, relative or under our own base URL;
 `|https://other.example/Patient/1` from one elsewhere, a urn or a canonical as it is written;
-with its version also `|Patient/1/_history/2`. What is contained is no value of its own (`fragments`).
-An identifier in place of a reference, or beside it, gives `:identifier|system|value`.
+with its version also `|Patient/1/_history/2`. A canonical stands beside it as `:canonical|...`
+(canonical.py). What is contained is no value of its own (`fragments`). An identifier in place of a
+reference, or beside it, gives `:identifier|system|value`.
 
 https://hl7.org/fhir/R4/search.html#reference
 """
@@ -21,6 +22,7 @@ from fhir_server.r4.fhirpath.references import target_of, type_of
 from fhir_server.r4.primitives import is_id
 from fhir_server.r4.resource import Key
 from fhir_server.search.declared.parameters import Parameter
+from fhir_server.search.predicates.canonical import canonical_name
 from fhir_server.search.predicates.entry import escape
 from fhir_server.search.predicates.predicate import (
     AnyToken,
@@ -49,7 +51,7 @@ def suffixes(nodes: Collection, site: Site) -> list[str]:
             if isinstance(identifier, dict):
                 found += _identified(identifier)
         elif isinstance(value, str):
-            found += _to(value, site.base_url)
+            found += _canonical(value, site.base_url)
         elif isinstance(value, dict) and isinstance(value.get("id"), str) and "resourceType" in value:
             # A resource that stands where a reference could: Bundle's first entry.
             found.append(f"|{value['resourceType']}/{escape(value['id'])}")
@@ -58,7 +60,7 @@ def suffixes(nodes: Collection, site: Site) -> list[str]:
 
 def fragments(nodes: Collection) -> list[str]:
     """The ids of the contained resources that are referred to."""
-    texts = [value.get("reference") for type, value, _ in nodes if type == "Reference"]
+    texts = [value.get("reference") if isinstance(value, dict) else value for _, value, _ in nodes]
     return [text[1:] for text in texts if isinstance(text, str) and text.startswith("#") and text != "#"]
 
 
@@ -113,6 +115,12 @@ def _to(reference: str, base_url: str) -> list[str]:
     elif "/_history/" in reference and (target := target_of(reference)):
         found.append(f"|{escape(str(target))}")
     return found
+
+
+def _canonical(canonical: str, base_url: str) -> list[str]:
+    """As a reference that is searched for, and as it is written, by which it leads on (canonical.py)."""
+    found = _to(canonical, base_url)
+    return [*found, canonical_name("") + f"|{escape(canonical)}"] if found else []
 
 
 def _relative(reference: str, base_url: str) -> str:
