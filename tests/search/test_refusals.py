@@ -6,9 +6,12 @@ https://hl7.org/fhir/R4/search.html#errors
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from fhir_server.r4.errors import FhirError, Invalid, TooCostly, TooLarge, Unsupported
+from fhir_server.search.asking.limits import SearchLimits
 from tests.search.versions import query
 
 
@@ -178,3 +181,16 @@ def test_limits_are_kept() -> None:
         query("Patient", *[("identifier", "a" * 2_000)] * 100)
     with pytest.raises(TooCostly, match="_include"):
         query("Patient", *[("_include", "Patient:organization")] * 21)
+
+
+def test_a_long_chained_order_is_judged_as_fast_as_a_short_one() -> None:
+    """Each step may lead to any type, many of which have the next one."""
+    started = time.monotonic()
+    for code in ("subject", "focus"):
+        with pytest.raises(Invalid):
+            query(
+                "Composition" if code == "subject" else "Task",
+                ("_sort", f"{'.'.join([code] * 7)}._id"),
+                limits=SearchLimits(chain_links_max=20),
+            )
+    assert time.monotonic() - started < 5

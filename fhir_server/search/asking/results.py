@@ -126,55 +126,78 @@ def order_of(sort: str | None, types: tuple[str, ...], limits: SearchLimits) -> 
         limits.refuse_links(rule)
     if len(rules) > limits.sort_keys_max:
         raise TooCostly(f"`_sort` has more than {limits.sort_keys_max} keys")
-    return tuple(_sort_key(rule.removeprefix("-"), types, descending=rule.startswith("-")) for rule in rules)
+    key_of = _Keys().key_of
+    return tuple(key_of(rule.removeprefix("-"), types, descending=rule.startswith("-")) for rule in rules)
 
 
-def _sort_key(code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
-    link = link_of(code)
-    if link is not None:
-        return _chained(link, types, descending=descending)
-    if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
-        return SortKey("updated", descending=descending)
-    if code == "_id":
+class _Keys:
+    """
+    Makes the keys of one order. Each name is judged once for the same types, since a chain without types
+    leads to the same ones along many ways.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[str, ...], bool], SortKey | FhirError] = {}
+
+    def key_of(self, code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
+        """Raises Invalid and Unsupported for what types cannot be ordered by."""
+        asked = code, types, descending
+        if asked not in self._known:
+            try:
+                self._known[asked] = self._made(code, types, descending=descending)
+            except (Invalid, Unsupported) as refusal:
+                self._known[asked] = refusal
+        found = self._known[asked]
+        if isinstance(found, FhirError):
+            raise found
+        return found
+
+    def _made(self, code: str, types: tuple[str, ...], *, descending: bool) -> SortKey:
+        link = link_of(code)
+        if link is not None:
+            return self._chained(link, types, descending=descending)
+        if code == "_lastUpdated" or (code == "date" and types == ("AuditEvent",)):
+            return SortKey("updated", descending=descending)
+        if code == "_id":
+            return SortKey("parameter", code, descending)
+        for type in types or tuple(definitions().resource_types):
+            parameter = parameters_of(type).get(code)
+            if parameter is None:
+                raise Invalid(f"`_sort`: `{code[:64]}` is not a search parameter of {type}")
+            if not parameter.supported or parameter.type in ("composite", "special"):
+                raise Unsupported(f"`_sort`: `{code}` is not supported")
+        if types and all(CLINICAL_DATES.get(type) == code for type in types):
+            return SortKey("clinical_date", code, descending)
         return SortKey("parameter", code, descending)
-    for type in types or tuple(definitions().resource_types):
-        parameter = parameters_of(type).get(code)
-        if parameter is None:
-            raise Invalid(f"`_sort`: `{code[:64]}` is not a search parameter of {type}")
-        if not parameter.supported or parameter.type in ("composite", "special"):
-            raise Unsupported(f"`_sort`: `{code}` is not supported")
-    if types and all(CLINICAL_DATES.get(type) == code for type in types):
-        return SortKey("clinical_date", code, descending)
-    return SortKey("parameter", code, descending)
 
-
-def _chained(link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> SortKey:
-    """By what a reference leads to, in the types that can be sorted so."""
-    if isinstance(link, Has):
-        raise Invalid("`_sort` follows references forwards: `_has` is no key of an order")
-    if not types or LOGGED in types:
-        raise Unsupported(
-            f"`_sort`: `{link.code[:64]}` can be followed in a search of types of the store alone"
-        )
-    if refusal := why_no_link(link, types, lambda _types, _name: None):
-        raise refusal
-    followed = [parameters_of(type)[link.code] for type in types]
-    if not all(map(is_followed, followed)):
-        raise Unsupported(f"`_sort`: `{link.code}` is a canonical URL, and does not lead to one resource")
-    names = frozenset(name for each in followed for name in each.found_as)
-    keys: dict[SortKey, set[str]] = {}
-    refusals: list[FhirError] = []
-    for end in ends_of(link, types):
-        try:
-            keys.setdefault(_sort_key(link.rest, (end,), descending=descending), set()).add(end)
-        except (Invalid, Unsupported) as refused:
-            refusals.append(refused)
-    if not keys:
-        raise refusals[0]
-    if len(keys) > 1:
-        raise Invalid(f"`_sort`: `{link.code}` leads to several types that are not ordered alike: name one")
-    [(key, ends)] = keys.items()
-    return SortKey("chained", link.code, descending, End(names, frozenset(ends), key))
+    def _chained(self, link: Chain | Has, types: tuple[str, ...], *, descending: bool) -> SortKey:
+        """By what a reference leads to, in the types that can be sorted so."""
+        if isinstance(link, Has):
+            raise Invalid("`_sort` follows references forwards: `_has` is no key of an order")
+        if not types or LOGGED in types:
+            raise Unsupported(
+                f"`_sort`: `{link.code[:64]}` can be followed in a search of types of the store alone"
+            )
+        if refusal := why_no_link(link, types, lambda _types, _name: None):
+            raise refusal
+        followed = [parameters_of(type)[link.code] for type in types]
+        if not all(map(is_followed, followed)):
+            raise Unsupported(f"`_sort`: `{link.code}` is a canonical URL, and does not lead to one resource")
+        names = frozenset(name for each in followed for name in each.found_as)
+        keys: dict[SortKey, set[str]] = {}
+        refusals: list[FhirError] = []
+        for end in ends_of(link, types):
+            try:
+                keys.setdefault(self.key_of(link.rest, (end,), descending=descending), set()).add(end)
+            except (Invalid, Unsupported) as refused:
+                refusals.append(refused)
+        if not keys:
+            raise refusals[0]
+        if len(keys) > 1:
+            told = f"`{link.code}` leads to several types that are not ordered alike: name one"
+            raise Invalid(f"`_sort`: {told}")
+        [(key, ends)] = keys.items()
+        return SortKey("chained", link.code, descending, End(names, frozenset(ends), key))
 
 
 _DIGITS: Final = re.compile(r"[0-9]+")
