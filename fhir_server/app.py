@@ -139,9 +139,10 @@ class Application:
         preparing = _preparing(settings)
         self._open.push_async_callback(preparing.close)
         services = await _services(settings, store, preparing, self._metrics)
-        self._open.push_async_callback(ended, asyncio.create_task(self._reindexing(services, limits)))
+        reindexing = _for_ever(self._reindexing(services, limits), "reindexing")
+        self._open.push_async_callback(ended, reindexing)
         fhir = Fhir(services, self._metrics, self._base_path)
-        counting = asyncio.create_task(fhir.count_refusals())
+        counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
         self._open.push_async_callback(fhir.write_counted_refusals)
         self._fhir = _with_cors(fhir, settings.cors_origins)
@@ -184,6 +185,18 @@ class Application:
         except FhirError as away:
             return {"mongodb": str(away)}
         return {}
+
+
+def _for_ever(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    """A task that only a bug ends, of which nobody would hear: it is awaited when the process stops."""
+
+    def told(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            log.critical("task_died", name=name, exc_info=bug)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(told)
+    return task
 
 
 async def _services(settings: Settings, store: Store, preparing: Preparing, measures: Measures) -> Services:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
+from structlog.testing import capture_logs
 
+from fhir_server.pipeline import reindexing
 from tests.server.declaring import (
     a_parameter,
     complete,
@@ -358,6 +360,23 @@ async def test_reindexing_is_for_systems_and_is_recorded_once(server: Server) ->
         assert (await client.post("$reindex")).status_code == 403
     records = [record for record in await server.records() if record.interaction == "$reindex"]
     assert sum(record.outcome == "success" for record in records) == 3
+
+
+async def test_a_bug_that_ends_reindexing_is_told_in_the_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_resource: object, **_as: object) -> None:
+        raise RuntimeError("a value that is nobody's to know")
+
+    async with server.as_() as client:
+        await put(client, a_patient(**MARRIED), "one")
+        monkeypatch.setattr(reindexing, "extract", broken)
+        with capture_logs() as lines:
+            assert (await client.post("Patient/$reindex")).status_code == 200
+            [task] = [task for task in asyncio.all_tasks() if task.get_name() == "reindexing"]
+            await asyncio.wait((task,), timeout=10)
+    told = [line for line in lines if line["event"] == "task_died"]
+    assert [(line["log_level"], line["name"]) for line in told] == [("critical", "reindexing")]
 
 
 async def test_an_index_that_was_damaged_is_repaired(
