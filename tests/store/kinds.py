@@ -6,7 +6,7 @@ The resources have few different values, so that a search finds some of them and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -15,10 +15,12 @@ from fhir_server.r4.interaction import Search
 from fhir_server.r4.resource import Literal
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.asking.query import parse
-from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.search.predicates.predicate import Coded, Elsewhere, Predicate
+from fhir_server.search.predicates.rewriting import rewritten
 from fhir_server.search.values.date import PREFIXES
 from fhir_server.search.values.folding import folded
 from fhir_server.search.values.indexed_words import Indexed
+from fhir_server.search.values.token import having
 from tests.search.versions import BASE_URL
 
 Json = dict[str, Any]
@@ -56,6 +58,14 @@ URLS: Final = (
     "urn:oid:1.2",
     "http://x.example",
 )
+MEANINGS: Final[Mapping[str | tuple[str, str], Mapping[str, frozenset[str] | None]]] = {
+    "http://x.example/some": {"urn:s": frozenset({"a", "a|b"}), "urn:t": frozenset({"A"})},
+    "http://x.example/all": {"urn:s": None},
+    "http://x.example/none": {},
+    ("urn:s", "a"): {"urn:s": frozenset({"a", "b"})},
+    ("urn:t", "b"): {"urn:t": frozenset({"b", "c,d"})},
+}
+"""By value set, or code: the codes that are meant in each system, None for all."""
 WORDS: Final = ("liver", "livers", "bone", "Knochen", "8480-6")
 
 
@@ -189,7 +199,18 @@ def a_pair(make: Make) -> Make:
 def asked(type: str, *criteria: tuple[str, str]) -> Predicate:
     """The predicate of a search, all words being indexed."""
     indexed = Indexed("content", "content")
-    return parse(Search(type, criteria), limits=SearchLimits(), base_url=BASE_URL, indexed=indexed).predicate
+    search = Search(type, criteria)
+    predicate = parse(search, limits=SearchLimits(), base_url=BASE_URL, indexed=indexed).predicate
+    return rewritten(predicate, _meant)
+
+
+def _meant(part: Predicate) -> Predicate | None:
+    """What is asked of codes, as a terminology would answer it that knows MEANINGS."""
+    match part:
+        case Elsewhere(question=Coded() as question):
+            return having(question, MEANINGS[question.of])
+        case _:
+            return None
 
 
 def several(make: Make) -> Make:
@@ -268,6 +289,11 @@ def _strings_and_tokens() -> Iterator[Kind]:
         )
     yield Kind("token", "system", "Observation", "code", one_of("urn:s|", "urn:t|"))
     yield Kind("token", "text", "Observation", "code:text", a_text)
+    value_sets = any_of("http://x.example/some", "http://x.example/all", "http://x.example/none")
+    for modifier in ("in", "not-in"):
+        yield Kind("token", modifier, "Observation", f"code:{modifier}", value_sets)
+    for modifier in ("below", "above"):
+        yield Kind("token", modifier, "Observation", f"code:{modifier}", one_of("urn:s|a", "urn:t|b"))
     of_type = one_of(
         *(
             f"{system}|{escaped(code)}|{escaped(value)}"
