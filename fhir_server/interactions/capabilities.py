@@ -218,7 +218,8 @@ def _search_include(resource_type: str) -> list[str]:
 
 
 def _search_rev_include(resource_type: str) -> list[str]:
-    return ["*", *(f"{each.resource_type}:{each.code}" for each in followed_to(resource_type))]
+    told = [each for each in followed_to(resource_type) if _is_kept(each)]
+    return ["*", *(f"{each.resource_type}:{each.code}" for each in told)]
 
 
 def _is_kept(parameter: Parameter) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from fhir_server.pipeline.auditing import audit_event
+from fhir_server.pipeline.auditing import audit_event, audit_page
 from fhir_server.pipeline.referred_versions import ReferredVersions
 from fhir_server.pipeline.releasing import Releasing
 from fhir_server.pipeline.services import Services
@@ -23,6 +23,7 @@ from fhir_server.policy.redaction import asking_of_shown_members
 from fhir_server.r4.errors import TooCostly
 from fhir_server.r4.resource import Key
 from fhir_server.search.asking.canonicals import named
+from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.asking.includes import Include, included, needs_tokens, referring
 from fhir_server.search.asking.results import SortKey
 from fhir_server.search.predicates.predicate import AnyToken, Predicate, WithId, all_of, any_of, of_types
@@ -33,6 +34,7 @@ BYTES_MAX: Final = 32_000_000
 """Of all that one page includes, together."""
 
 _AT_ONCE: Final = 1_000
+_EVENTS_AT_ONCE: Final = 200
 _ORDER: Final = (SortKey("sequence"),)
 
 
@@ -92,10 +94,12 @@ class Including:
             (all_of(of_types(types), predicate), types)
             for predicate, types in self._asked_of_canonicals([match], self._includes)
         ]
-        named_or_referring.append(self._asked_of_sources(self._referring([match], self._includes)))
+        sources = self._referring([match], self._includes)
+        named_or_referring.append(self._asked_of_sources(sources))
         asked += named_or_referring
         if after is None:
             await self._audit_events()
+            count = min(count, await self._all_events_about(sources))
         types = frozenset[str]().union(*(types for _, types in asked))
         onward = None
         if types:
@@ -137,9 +141,11 @@ class Including:
             await self._all(predicate, types, tokens=tokens)
         for predicate, types in self._asked_of_canonicals(versions, includes):
             await self._all(predicate, types, tokens=tokens, beside=True)
-        predicate, types = self._asked_of_sources(self._referring(versions, includes))
+        sources = self._referring(versions, includes)
+        predicate, types = self._asked_of_sources(sources)
         if types:
             await self._all(predicate, types, tokens=tokens, beside=True)
+        await self._events_about(sources)
 
     def _referring(
         self, versions: Sequence[Version], includes: Sequence[Include]
@@ -177,6 +183,37 @@ class Including:
             if event is not None:
                 self._take([event])
 
+    async def _events_about(self, sources: Mapping[str, AbstractSet[str]]) -> None:
+        """The AuditEvents that have one of the tokens, the oldest first."""
+        tokens = sources.get(LOGGED)
+        access = self._releasing.access(LOGGED)
+        if not tokens or access is None:
+            return
+        predicate = all_of(AnyToken(frozenset(tokens)), access.right.predicate, self._consented)
+        after: Position | None = None
+        while True:
+            page = await audit_page(
+                predicate, newest_first=False, after=after, count=_EVENTS_AT_ONCE, services=self._services
+            )
+            self._take(page.versions)
+            if page.next is None:
+                return
+            after = page.next
+
+    async def _all_events_about(self, sources: Mapping[str, AbstractSet[str]]) -> int:
+        """
+        The same of one match, on its first page; how many others that page may have beside them.
+
+        Raises TooCostly when there are none: the ledger is not read in parts.
+        """
+        try:
+            await self._events_about(sources)
+            return max(self._services.settings.includes_max - len(self._found), 1)
+        except Overfull as overfull:
+            raise TooCostly(
+                "A match has more AuditEvents than a page may include: search for these instead"
+            ) from overfull
+
     def _asked_of_sources(self, by_type: Mapping[str, AbstractSet[str]]) -> _Asked:
         """What has one of these tokens of its type: types that the caller sees alike are asked together."""
         asked: dict[Predicate, set[str]] = defaultdict(set)
@@ -184,7 +221,7 @@ class Including:
         parts = []
         for resource_type, values in by_type.items():
             access = self._releasing.access(resource_type)
-            if access is None:
+            if access is None or resource_type == LOGGED:
                 continue
             types.add(resource_type)
             if resource_type == "Group":

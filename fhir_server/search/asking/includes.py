@@ -2,8 +2,8 @@
 `_include` and `_revinclude`: what they ask for, and what they come to for a page of matches.
 
 The entries' tokens say it all: no resource is read for it. What leads by canonical URL forwards is in
-canonicals.py. AuditEvents, which are no resources of the store, do not come by `_revinclude`: they are
-refused where they are named, and left out where `*` would mean them.
+canonicals.py. AuditEvents refer to everything that was ever looked at: they come by `_revinclude` where
+they are named, and are left out where `*` would mean them.
 
 https://hl7.org/fhir/R4/search.html#include, https://hl7.org/fhir/R4/search.html#revinclude
 """
@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import Invalid, TooCostly, Unsupported
+from fhir_server.r4.errors import Invalid, TooCostly
 from fhir_server.r4.fhirpath.references import target_of
 from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key
@@ -41,7 +41,7 @@ ITERATE: Final = "iterate"
 
 _ALL: Final = "*"
 _NUMBER: Final = re.compile("[0-9]{1,9}")
-_NOT_REFERRING: Final = "AuditEvent"
+_LOGGED: Final = "AuditEvent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def followed_to(resource_type: str) -> list[Parameter]:
 
 @lru_cache(maxsize=8)
 def _backwards(_in_force: Catalogue) -> tuple[Parameter, ...]:
-    return tuple(each for source in _sources(Include(None, None)) for each in includable(source))
+    return tuple(each for source in sorted(_types()) for each in includable(source))
 
 
 def is_followed(parameter: Parameter) -> bool:
@@ -178,7 +178,7 @@ def is_followed(parameter: Parameter) -> bool:
 def _sources(include: Include) -> tuple[str, ...]:
     if include.type is not None:
         return (include.type,)
-    return tuple(sorted(_types() - {_NOT_REFERRING}))
+    return tuple(sorted(_types() - {_LOGGED}))
 
 
 def _types() -> frozenset[str]:
@@ -257,8 +257,6 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
     parameter, _, target = rest.partition(":")
     if source not in _types():
         raise Invalid(f"`{name}` is `[type]:[parameter]`, `[type]:[parameter]:[target type]` or `*`")
-    if reverse and source == _NOT_REFERRING:
-        raise Unsupported(f"`{name}`: AuditEvents are searched on their own, not with what they refer to")
     _refuse_target(name, source, parameter, target)
     include = Include(
         source, None if parameter == _ALL else parameter, target or None, iterate=iterate, reverse=reverse
