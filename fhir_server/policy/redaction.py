@@ -24,7 +24,9 @@ from fhir_server.search.predicates.entry import Entry
 from fhir_server.search.predicates.predicate import (
     AnyToken,
     AnyWord,
+    Coded,
     Containing,
+    Elsewhere,
     InRange,
     Nothing,
     OfPatients,
@@ -92,6 +94,8 @@ def _asking(part: Predicate, own: frozenset[str]) -> Predicate | None:
             | InRange(parameter=start)
             | RangePrefix(prefix=start)
         ) if tells_of_members(start):
+            return Nothing()
+        case Elsewhere(question=Coded(name=name)) if tells_of_members(name):
             return Nothing()
         case Containing():
             # What a Group contains is not shown.

@@ -10,10 +10,18 @@ from tests.server.running import Server, a_patient, an_observation
 MINE = a_parameter("mine", "reference", "Group.member.entity", "Group")
 CALLED = a_parameter("called", "string", "Group.member.entity.display", "Group")
 SIZE = a_parameter("size", "number", "Group.quantity", "Group")
+KIND = a_parameter("kind", "token", "Group.member.entity.identifier.type", "Group")
+
+STATUS = "http://hl7.org/fhir/observation-status"
+"""A code system that is known everywhere, as any is whose codes a member could have."""
 
 
 def a_group(*members: str) -> dict[str, Any]:
-    named = [{"entity": {"reference": each, "display": f"Called {each[-1]}"}} for each in members]
+    kind = {"type": {"coding": [{"system": STATUS, "code": "final"}]}}
+    named = [
+        {"entity": {"reference": each, "display": f"Called {each[-1]}", "identifier": kind}}
+        for each in members
+    ]
     return {
         "resourceType": "Group",
         "type": "person",
@@ -30,7 +38,7 @@ async def test_search_parameters_of_ones_own_tell_nothing_of_them(server: Server
             await put(client, a_patient(), patient)
         await put(client, {"resourceType": "Practitioner"}, "x")
         await put(client, a_group("Patient/a", "Patient/b", "Practitioner/x"), "g")
-        for parameter in (MINE, CALLED, SIZE):
+        for parameter in (MINE, CALLED, SIZE, KIND):
             await declared(client, parameter)
         asked = (
             "Group?mine=Patient/b",
@@ -39,6 +47,10 @@ async def test_search_parameters_of_ones_own_tell_nothing_of_them(server: Server
             "Group?called=called b",
             "Group?called:contains=b",
             "Group?_filter=called gt a",
+            "Group?kind=final",
+            "Group?kind:in=http://hl7.org/fhir/ValueSet/observation-status",
+            f"Group?kind:below={STATUS}|final",
+            "Patient?_has:Group:member:kind:in=http://hl7.org/fhir/ValueSet/observation-status",
             "Group?size=gt2",
             "Group?size:missing=false",
             "Practitioner?_has:Group:mine:_id=g",
