@@ -61,7 +61,8 @@ class SearchParameters:
         done = sum(done_of(each, numbers[each.type]) for each in waited_for)
         total = sum(each.total for each in waited_for)
         # How many there are is not said: not all of them may be the caller's to know.
-        percent = 100 * done // total if total else 0
+        # What is written meanwhile is done, too, and was not counted.
+        percent = min(99, 100 * done // total) if total else 0
         return f"The search parameter `{one.code}` is being indexed, {percent} % is done: ask again later"
 
 
