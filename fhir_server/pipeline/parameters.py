@@ -25,7 +25,7 @@ from fhir_server.store.unit import Moved
 Result = TypeVar("Result")
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_NAMING: Final = ("_sort", "_include", "_revinclude", "_has")
+_NAMING: Final = ("_sort", "_include", "_revinclude", "_has", "_filter")
 """Parameters whose values name others."""
 
 
@@ -44,7 +44,9 @@ class SearchParameters:
                 self.catalogue = await self._store.catalogue()
 
     async def explained(self, refusal: FhirError, asked: Iterable[Parameters]) -> FhirError:
-        """The refusal of a search; one by a parameter that is being built says so, and how far it is."""
+        """The refusal of a search; one by a parameter that is being built says how far it is."""
+        if not isinstance(refusal, Unavailable):
+            return refusal
         words = {word for parameters in asked for word in _words(parameters)}
         building = [one for one in self.catalogue.building if one.code in words]
         if not building:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pymongo import AsyncMongoClient
 from structlog.testing import capture_logs
 
 from fhir_server.pipeline import reindexing
+from fhir_server.store.passes import LEASE
 from tests.server.declaring import (
     a_parameter,
     complete,
@@ -178,6 +180,44 @@ async def test_until_it_is_complete_a_search_is_refused_and_nothing_else_is(serv
         assert await ids(client, "Patient?_id=before") == ["before"]
         await complete(client, MARRIAGE)
         assert await status(client, id) == {"status": "active", "done": 1, "total": 1}
+
+
+async def test_what_it_is_refused_for_until_it_is_complete_is_that_alone(
+    server: Server, mongodb_url: str, database_name: str
+) -> None:
+    """Wherever it is named; and a bad value of R4's own of that code is a bad value."""
+    code = a_parameter("code", "token", "Patient.maritalStatus")
+    linked = a_parameter("linked", "reference", "Patient.link.other", target=["Patient"])
+    async with server.as_() as client, AsyncMongoClient[Any](mongodb_url) as mongodb:
+        await put(client, a_patient(**MARRIED), "one")
+        lease = {"owner": "somebody else", "until": datetime(2100, 1, 1, tzinfo=UTC)}
+        state = mongodb[database_name]["state"]
+        await state.update_one({"_id": LEASE}, {"$set": {"value": lease}}, upsert=True)
+        for parameter in (code, linked):
+            await declare(client, parameter)
+        for question in (
+            "Patient?code=M",
+            "Patient?_sort=-code",
+            "Patient?linked.name=a",
+            "Patient?_sort=linked.birthdate",
+            "Patient?_include=Patient:linked",
+            "Patient?_revinclude=Patient:linked",
+            "Patient?_has:Patient:linked:name=a",
+            "Patient?_filter=code eq M",
+            "Observation?subject:Patient.code=M",
+            "Observation?subject.linked.name=M",
+            "Observation?_sort=subject:Patient.code",
+        ):
+            refused = await client.get(question)
+            assert refused.status_code == 503, question
+            assert "is being indexed, 0 % is done" in issues_of(refused)[0]["diagnostics"], question
+        for question in (
+            "Observation?code=a|b|c",
+            "Observation?code:missing=maybe",
+            "Patient?birthdate=code",
+        ):
+            assert (await client.get(question)).status_code == 400, question
+        assert (await client.get("Observation?code=8867-4")).status_code == 200
 
 
 async def test_how_many_resources_there_are_is_told_to_who_may_read_all_of_them(server: Server) -> None:

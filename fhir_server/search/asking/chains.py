@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import FhirError, Invalid, Unsupported
+from fhir_server.r4.errors import FhirError, Invalid, Unavailable, Unsupported
 from fhir_server.search.asking.includes import is_canonical, is_followed, targets_of
-from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.declared.parameters import Parameter, being_built, parameters_of
 from fhir_server.search.predicates.canonical import canonical_name
 from fhir_server.search.predicates.predicate import (
     Elsewhere,
@@ -81,14 +81,15 @@ def why_no_link(link: Chain | Has, types: tuple[str, ...], why_not: WhyNot) -> F
     for type in types:
         parameter = parameters_of(type).get(link.code)
         if parameter is None or parameter.type != "reference":
-            return Invalid(f"`{link.code[:64]}` is not a reference parameter of {type}")
+            wrong = f"`{link.code[:64]}` is not a reference parameter of {type}"
+            return being_built(type, link.code) or Invalid(wrong)
         if link.type is not None and link.type not in targets_of(parameter):
             return Invalid(f"`{link.code}` of {type} does not refer to {link.type[:64]}")
         if link.type == LOGGED:
             return Unsupported(f"AuditEvents are not searched along `{link.code}`")
         told = [why_not((target,), link.rest) for target in _ends(link, parameter)]
         if all(told):
-            return told[0]
+            return next((each for each in told if isinstance(each, Unavailable)), told[0])
     return None
 
 
@@ -97,7 +98,8 @@ def _why_no_has(link: Has, types: tuple[str, ...], why_not: WhyNot) -> FhirError
         return Invalid(f"`{HAS}`: `{link.type[:64]}` is not a resource type of R4")
     parameter = parameters_of(link.type).get(link.code)
     if parameter is None or parameter.type != "reference":
-        return Invalid(f"`{HAS}`: `{link.code[:64]}` is not a reference parameter of {link.type}")
+        told = f"`{HAS}`: `{link.code[:64]}` is not a reference parameter of {link.type}"
+        return being_built(link.type, link.code) or Invalid(told)
     strangers = [type for type in types if type not in targets_of(parameter)]
     if len(strangers) == len(types):
         return Invalid(f"`{HAS}`: `{link.code}` of {link.type} does not refer to {strangers[0]}")

@@ -24,7 +24,7 @@ from fhir_server.r4.interaction import Parameters
 from fhir_server.r4.resource import Key
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.search.declared.catalogue import Catalogue, in_force
-from fhir_server.search.declared.parameters import Parameter, parameters_of
+from fhir_server.search.declared.parameters import Parameter, being_built, parameters_of
 from fhir_server.search.predicates.canonical import (
     are_canonical,
     canonical_name,
@@ -267,14 +267,15 @@ def _include(name: str, value: str, types: tuple[str, ...]) -> Include:
 
 
 def _refuse_target(name: str, source: str, code: str, target: str) -> None:
-    """Raises Invalid unless references of `source` by this parameter lead there."""
+    """Raises Invalid or Unavailable unless references of `source` by this parameter lead there."""
     if target and target not in _types():
         raise Invalid(f"`{name}`: `{target[:64]}` is not a resource type of R4")
     if code == _ALL:
         return
     parameter = parameters_of(source).get(code)
     if parameter is None or parameter.type != "reference":
-        raise Invalid(f"`{name}`: `{code[:64]}` is not a reference parameter of {source}")
+        told = f"`{name}`: `{code[:64]}` is not a reference parameter of {source}"
+        raise being_built(source, code) or Invalid(told)
     if target and parameter.targets and target not in parameter.targets:
         raise Invalid(f"`{name}`: `{code}` of {source} does not refer to {target}")
 

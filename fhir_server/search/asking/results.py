@@ -16,7 +16,7 @@ from fhir_server.r4.errors import FhirError, Invalid, TooCostly, Unsupported
 from fhir_server.search.asking.chains import LOGGED, Chain, Has, ends_of, link_of, why_no_link
 from fhir_server.search.asking.includes import INCLUDES, ITERATE, is_followed
 from fhir_server.search.asking.limits import SearchLimits
-from fhir_server.search.declared.parameters import parameters_of
+from fhir_server.search.declared.parameters import being_built, parameters_of
 from fhir_server.search.indexing.clinical_dates import CLINICAL_DATES
 from fhir_server.search.predicates.predicate import Everything, Predicate
 
@@ -163,7 +163,8 @@ class _Keys:
         for type in types or tuple(definitions().resource_types):
             parameter = parameters_of(type).get(code)
             if parameter is None:
-                raise Invalid(f"`_sort`: `{code[:64]}` is not a search parameter of {type}")
+                told = f"`_sort`: `{code[:64]}` is not a search parameter of {type}"
+                raise being_built(type, code) or Invalid(told)
             if not parameter.supported or parameter.type in ("composite", "special"):
                 raise Unsupported(f"`_sort`: `{code}` is not supported")
         if types and all(CLINICAL_DATES.get(type) == code for type in types):
