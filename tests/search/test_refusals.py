@@ -125,8 +125,6 @@ from tests.search.versions import query
         ("Observation", "_revinclude", "Provenance:agent", Invalid),
         ("Patient", "_revinclude", "Observation:code", Invalid),
         ("Patient", "_revinclude", "Observation:subject:Group", Invalid),
-        ("Patient", "_revinclude", "AuditEvent:patient", Unsupported),
-        ("Patient", "_revinclude:iterate", "AuditEvent:*", Unsupported),
         ("Patient", "_elements", "nothing", Invalid),
         ("Patient", "_summary", "yes", Invalid),
         ("Patient", "_contained", "yes", Invalid),
