@@ -202,8 +202,9 @@ def _for_ever(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None
 async def _services(settings: Settings, store: Store, preparing: Preparing, measures: Measures) -> Services:
     now = utc_now()
     keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
-    tokens = Tokens(keys, settings.base_url, definitions().resource_types)
-    table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone_of(settings.time_zone))
+    zone = zone_of(settings.time_zone)
+    tokens = Tokens(keys, settings.base_url, definitions().resource_types, zone)
+    table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
     parameters = SearchParameters(store)
     consents = Consents(table, store, parameters)
     seals = Seals(keys, SEALED_FOR)

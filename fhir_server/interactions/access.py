@@ -35,6 +35,10 @@ class Access:
         """May the caller know that this version exists?"""
         return matches(self.right.predicate, version) and self.consented(version.entry.patients)
 
+    def reaches(self, version: Version) -> bool:
+        """Is this resource of another type within the caller's reach, whatever the criteria of the scopes?"""
+        return matches(self.right.reach, version) and self.consented(version.entry.patients)
+
     def require_seen(self, version: Version) -> None:
         """Raises NotFound, worded as for a resource that never was, unless the caller sees it."""
         if not self.sees(version):

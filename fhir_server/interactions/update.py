@@ -40,7 +40,7 @@ def update(interaction: Update, prepared: Prepared, access: Access, fate: Fate) 
 
     def judge(current: Version | None, _now: datetime) -> Change | None:
         seen = current if current is not None and access.sees(current) else None
-        if seen is None and access.right.confined:
+        if seen is None and access.right.partial:
             raise not_known(prepared.key)
         # Before it is told that there is something: If-Match answers alike for hidden and absent.
         require_match(prepared.key, seen, interaction.if_match)

@@ -17,7 +17,7 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Forbidden
 from fhir_server.search.predicates.predicate import Predicate, all_of, any_of, of_types
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.scopes import Permission, contexts
+from fhir_server.smart.scopes import Permission, covering
 
 _WRITES = frozenset("cud")
 
@@ -42,12 +42,14 @@ def access_to(
     granted = [
         right_of(caller, resource_type, permission)
         for permission in permissions
-        if contexts(caller.scopes, resource_type, permission)
+        if covering(caller.scopes, resource_type, permission)
     ]
     if not granted:
         return None
     together = Right(
-        any_of(*(right.predicate for right in granted)), all(right.confined for right in granted)
+        any_of(*(right.predicate for right in granted)),
+        any_of(*(right.reach for right in granted)),
+        all(right.confined for right in granted),
     )
     return Access(together, lambda patients: services.consents.decide(patients, caller, now).permitted)
 
@@ -55,10 +57,15 @@ def access_to(
 @lru_cache(maxsize=16_384)
 def right_of(caller: Caller, resource_type: str, permission: Permission) -> Right:
     """What scopes and policy leave to `caller`. Raises Forbidden when that is nothing at all."""
-    covering = contexts(caller.scopes, resource_type, permission)
-    if not covering:
+    scopes = covering(caller.scopes, resource_type, permission)
+    if not scopes:
         raise Forbidden(f"No scope of this token covers `{permission}` on {resource_type}")
-    bound = frozenset(Context(context, caller.user, caller.patient) for context in covering)
+    whole = {scope.context for scope in scopes if not scope.is_granular}
+    bound = frozenset(
+        Context(scope.context, caller.user, caller.patient, scope.within)
+        for scope in scopes
+        if not scope.is_granular or scope.context not in whole
+    )
     return right(bound, resource_type, writes=permission in _WRITES)
 
 

@@ -57,7 +57,7 @@ from fhir_server.search.declared.catalogue import NOT_INDEXED
 from fhir_server.search.predicates.predicate import Predicate, all_of
 from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.scopes import Permission, contexts
+from fhir_server.smart.scopes import Permission, contexts, covering
 
 AT_ONCE_BYTES_MAX: Final = 65_536
 """A body up to this is judged in a few milliseconds; a larger one beside the event loop."""
@@ -91,7 +91,7 @@ async def run_operation(interaction: Operation, caller: Caller, services: Servic
 async def _run_validate(
     interaction: Operation, type: str, caller: Caller, services: Services, trail: Trail
 ) -> Document:
-    if not any(contexts(caller.scopes, type, permission) for permission in _JUDGING):
+    if not any(covering(caller.scopes, type, permission) for permission in _JUDGING):
         raise Forbidden(f"No scope of this token covers `c`, `u` or `r` on {type}")
     id = interaction.id
     body = await _read_body(interaction.content)

@@ -27,7 +27,7 @@ from fhir_server.search.predicates.predicate import (
 )
 from fhir_server.search.predicates.rewriting import questions_in
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.scopes import contexts
+from fhir_server.smart.scopes import covering
 from fhir_server.store.positions import Position
 
 _EVENTS_AT_ONCE: Final = 200
@@ -67,7 +67,7 @@ class Sight:
         """Does the caller see each member of each Group, as far as Groups are among the types?"""
         return (
             "Group" not in types
-            or not contexts(self._caller.scopes, "Group", "s")
+            or not covering(self._caller.scopes, "Group", "s")
             or (not right_of(self._caller, "Group", "s").confined)
         )
 

@@ -20,7 +20,7 @@ from fhir_server.r4.resource import Key
 from fhir_server.search.asking.chains import LOGGED
 from fhir_server.search.predicates.predicate import Predicate, Unqualified, WithId, all_of, of_types
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.scopes import contexts
+from fhir_server.smart.scopes import covering
 from fhir_server.store.explaining import stage
 
 
@@ -33,7 +33,7 @@ async def refuse_ambiguous(
     `consented` is what consents leave to the caller.
     """
     types = {key.type for each in asked for keys in each.meant for key in keys} - {LOGGED}
-    seen = frozenset(type for type in types if contexts(caller.scopes, type, "s"))
+    seen = frozenset(type for type in types if covering(caller.scopes, type, "s"))
     in_doubt = [
         (each.asked_as, few) for each in asked for keys in each.meant if len(few := _of(keys, seen)) > 1
     ]

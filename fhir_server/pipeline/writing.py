@@ -275,7 +275,7 @@ async def with_targets_patients(
 def _require_all_seen(
     keys: Iterable[Key], stored: Mapping[Key, Version], access: Access, resource_type: str
 ) -> None:
-    if not all(key in stored and access.sees(stored[key]) for key in keys):
+    if not all(key in stored and access.reaches(stored[key]) for key in keys):
         raise Forbidden(f"This {resource_type} is about something that the caller cannot see")
 
 

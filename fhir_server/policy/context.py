@@ -19,7 +19,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html, https://hl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fhir_server.r4.compartments import CONTAINERS, DEFINITIONAL_TYPES, compartment_parameters
@@ -42,27 +42,47 @@ from fhir_server.search.predicates.predicate import (
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a right comes from: the scope's context, and the person it is bound to."""
+    """
+    Where a right comes from: the scope's context, the person it is bound to, and the scope's criteria.
+    """
 
     context: str
     user: str | None
     patient: str | None
+    within: Predicate = field(default_factory=Everything)
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What may be touched; `confined` when it is less than everything of its types."""
+    """
+    What may be touched: where `predicate` is true.
+
+    `reach` is that without the criteria of scopes, which are about one type; `confined` says that it is less
+    than everything, and `partial` that this is less.
+    """
 
     predicate: Predicate
+    reach: Predicate
     confined: bool
+
+    @property
+    def partial(self) -> bool:
+        """May there be resources of the type that are out of sight?"""
+        return self.confined or self.predicate != self.reach
 
 
 @lru_cache(maxsize=8_192)
 def right(contexts: frozenset[Context], resource_type: str, *, writes: bool) -> Right:
     """What these contexts, together, let somebody touch of one resource type."""
-    parts = [_of_context(context, resource_type, writes=writes) for context in contexts]
-    confined = not any(context_is_unconfined(context) for context in contexts)
-    return Right(any_of(*parts), confined)
+    parts = [(_of_context(context, resource_type, writes=writes), context.within) for context in contexts]
+    unconfined = [context for context in contexts if context_is_unconfined(context)]
+    # What criteria let one context see does not tell how much another one sees of the rest.
+    whole = any(isinstance(context.within, Everything) for context in unconfined)
+    return Right(
+        any_of(*(all_of(reach, within) for reach, within in parts)),
+        any_of(*(reach for reach, _ in parts)),
+        confined=not whole and len(unconfined) < len(contexts),
+    )
 
 
 def context_is_unconfined(context: Context) -> bool:

@@ -54,7 +54,7 @@ def redacted(version: Version, right: Right) -> Version:
         return version
     match version.key.type:
         case "Group":
-            visible = frozenset(f"Patient/{id}" for id in _patients(right.predicate))
+            visible = frozenset(f"Patient/{id}" for id in _patients(right.reach))
             told = to_text(_group_of(from_text(version.body), visible))
             return replace(version, body=told, entry=_entry_of(version.entry, visible))
         case "AuditEvent":
@@ -70,7 +70,7 @@ def asking_of_shown_members(predicate: Predicate, right: Right) -> Predicate:
     """
     if not right.confined:
         return predicate
-    own = frozenset(f"{_MEMBER}|Patient/{id}" for id in _patients(right.predicate))
+    own = frozenset(f"{_MEMBER}|Patient/{id}" for id in _patients(right.reach))
     return rewritten(predicate, lambda part: _asking(part, own))
 
 

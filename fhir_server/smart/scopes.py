@@ -1,9 +1,9 @@
 """
 SMART scopes: what a token lets its bearer ask for.
 
-Version 2 (`patient/Observation.rs`) and version 1 (`patient/Observation.read`) are understood.
-A scope that is not understood, granular ones included until they are, is dropped: it never
-widens anything.
+Version 2 (`patient/Observation.rs`), also with a search as its criteria
+(`patient/Observation.rs?category=laboratory`), and version 1 (`patient/Observation.read`) are understood. A
+scope that is not understood is dropped: it never widens anything.
 
 https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 """
@@ -11,50 +11,85 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from fhir_server.search.predicates.predicate import Everything, Predicate
+from fhir_server.search.values.site import Site
+from fhir_server.smart.criteria import understood
 
 Permission = Literal["c", "r", "u", "d", "s"]
 """create; read, vread and instance history; update; delete; search and type or system history."""
 
 SCOPE_CHARACTERS_MAX: Final = 16_384
+SCOPES_MAX: Final = 200
 
-_SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(c?r?u?d?s?|read|write|\*)")
+_ANYWHERE: Final = Site()
+
+_SCOPE = re.compile(
+    r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(?:(c?r?u?d?s?)(?:\?([!-~]+))?|(read|write|\*))"
+)
 _VERSION_1: Final = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One scope: `context` is patient, user or system; `type` a resource type or `*`."""
+    """
+    One scope: `context` is patient, user or system; `type` a resource type or `*`.
+
+    `within` is true of what its criteria let through.
+    """
 
     context: str
     type: str
     permissions: frozenset[str]
     text: str
+    within: Predicate = field(default_factory=Everything)
 
     def covers(self, resource_type: str, permission: Permission) -> bool:
         return permission in self.permissions and self.type in ("*", resource_type)
 
+    @property
+    def is_granular(self) -> bool:
+        """Are there criteria?"""
+        return not isinstance(self.within, Everything)
 
-def parse(text: str, known_types: frozenset[str]) -> Scope | None:
-    """The scope that `text` writes; None when it is no scope for FHIR resources that we know."""
+
+def parse(text: str, known_types: frozenset[str], site: Site = _ANYWHERE) -> Scope | None:
+    """
+    The scope that `text` writes; None when it is no scope for FHIR resources that we know.
+
+    `site` says what its criteria take from the installation: whose addresses are ours, where dates are.
+    """
     match = _SCOPE.fullmatch(text)
     if match is None:
         return None
-    context, resource_type, permissions = match.groups()
-    if not permissions or (resource_type != "*" and resource_type not in known_types):
+    context, resource_type, permissions, query, version_1 = match.groups()
+    if not (permissions or version_1) or (resource_type != "*" and resource_type not in known_types):
         return None
-    return Scope(context, resource_type, frozenset(_VERSION_1.get(permissions, permissions)), text)
+    allowed = frozenset(_VERSION_1[version_1] if version_1 else permissions)
+    if query is None:
+        return Scope(context, resource_type, allowed, text)
+    within = understood(None if resource_type == "*" else resource_type, query, site)
+    return None if within is None else Scope(context, resource_type, allowed, text, within)
 
 
-def granted(text: str, known_types: frozenset[str]) -> tuple[Scope, ...]:
+def granted(text: str, known_types: frozenset[str], site: Site = _ANYWHERE) -> tuple[Scope, ...]:
     """The scopes in a space-separated list that are understood, in order, each once."""
-    if len(text) > SCOPE_CHARACTERS_MAX:
+    words = tuple(dict.fromkeys(text.split(" "))) if len(text) <= SCOPE_CHARACTERS_MAX else ()
+    if len(words) > SCOPES_MAX:
         return ()
-    found = (parse(word, known_types) for word in dict.fromkeys(text.split(" ")))
+    found = (parse(word, known_types, site) for word in words)
     return tuple(scope for scope in found if scope is not None)
 
 
-def contexts(scopes: tuple[Scope, ...], resource_type: str, permission: Permission) -> frozenset[str]:
-    """The contexts (patient, user, system) in which some scope covers this; empty when none does."""
-    return frozenset(scope.context for scope in scopes if scope.covers(resource_type, permission))
+def covering(scopes: Iterable[Scope], resource_type: str, permission: Permission) -> tuple[Scope, ...]:
+    """The scopes that cover this, each within its criteria."""
+    return tuple(scope for scope in scopes if scope.covers(resource_type, permission))
+
+
+def contexts(scopes: Iterable[Scope], resource_type: str, permission: Permission) -> frozenset[str]:
+    """The contexts (patient, user, system) in which all of this type is covered; empty when it is in none."""
+    found = covering(scopes, resource_type, permission)
+    return frozenset(scope.context for scope in found if not scope.is_granular)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from joserfc import jwt
@@ -20,6 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from fhir_server.r4.errors import Unauthenticated
+from fhir_server.search.values.site import Site
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.keys import ALGORITHM, SigningKeys
 from fhir_server.smart.scopes import granted
@@ -49,9 +51,12 @@ class Grant:
 class Tokens:
     """Issues and verifies the access tokens of one deployment."""
 
-    def __init__(self, keys: SigningKeys, audience: str, known_types: frozenset[str]) -> None:
+    def __init__(
+        self, keys: SigningKeys, audience: str, known_types: frozenset[str], zone: tzinfo = UTC
+    ) -> None:
         self._keys = keys
         self._audience = audience
+        self._site = Site(audience, zone)
         self._known_types = known_types
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
@@ -62,7 +67,7 @@ class Tokens:
         Raises ValueError when no scope is left that we know, when a patient/ scope comes
         without a patient or a user/ scope without a user, or when the lifetime is out of bounds.
         """
-        scopes = granted(grant.scope, self._known_types)
+        scopes = granted(grant.scope, self._known_types, self._site)
         if not scopes:
             raise ValueError(f"`{grant.scope}` holds no scope that this server knows")
         if any(scope.context == "patient" for scope in scopes) and not grant.patient:
@@ -131,7 +136,7 @@ class Tokens:
         expires, issued = claims.get("exp"), claims.get("iat")
         if not isinstance(expires, int) or not isinstance(issued, int) or issued > now + _CLOCK_SKEW_SECONDS:
             raise Unauthenticated("The access token is not valid at this time")
-        scopes = granted(str(claims.get("scope", "")), self._known_types)
+        scopes = granted(str(claims.get("scope", "")), self._known_types, self._site)
         system = all(scope.context == "system" for scope in scopes)
         return Caller(
             client=str(claims["client_id"]),
