@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import Coroutine, MutableMapping
 from contextlib import AsyncExitStack
@@ -22,8 +23,10 @@ from starlette.middleware.cors import CORSMiddleware
 
 from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
+from fhir_server.api.authorization import AUTHORIZATION, Authorization
 from fhir_server.api.face import face, is_around
 from fhir_server.api.fhir import Fhir
+from fhir_server.api.flood import Flood
 from fhir_server.api.metrics import Metrics
 from fhir_server.api.registration import registered
 from fhir_server.api.request import Receive
@@ -41,6 +44,7 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.zones import zone_of
 from fhir_server.settings import Settings
+from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.secret import wrapping_secret
@@ -105,6 +109,7 @@ class Application:
         self._open = AsyncExitStack()
         self._store: Store | None = None
         self._fhir: Any = None
+        self._authorization: Authorization | None = None
         self._face: Any = face(self._not_ready, self._metrics, settings.base_url, registered(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,6 +117,8 @@ class Application:
             await self._lifespan(receive, send)
         elif scope["type"] != "http":
             raise ValueError(f"{scope['type']} is not served")
+        elif self._authorization is not None and scope["path"] in AUTHORIZATION:
+            await self._authorization(scope, receive, send)
         elif self._fhir is None or is_around(scope["path"]) or not _is_below(scope["path"], self._base_path):
             await self._face(scope, receive, send)
         else:
@@ -141,7 +148,9 @@ class Application:
         services = await _services(settings, store, preparing, self._metrics)
         reindexing = _for_ever(self._reindexing(services, limits), "reindexing")
         self._open.push_async_callback(ended, reindexing)
-        fhir = Fhir(services, self._metrics, self._base_path)
+        flood = Flood(settings.refusals_per_second_max)
+        fhir = Fhir(services, self._metrics, self._base_path, flood)
+        self._authorization = Authorization(services, flood)
         counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
         self._open.push_async_callback(fhir.write_counted_refusals)
@@ -212,6 +221,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
         settings,
         store,
         tokens,
+        ClientKeys(frozenset(settings.jwks_private_hosts), time.monotonic),
         seals,
         consents,
         parameters,

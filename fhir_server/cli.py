@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from fhir_server.commands.client import client
 from fhir_server.commands.generate import generate
 from fhir_server.commands.hl7v2 import hl7v2
 from fhir_server.commands.load.command import load
@@ -32,6 +33,7 @@ app.command()(serve)
 app.command()(token)
 app.command()(load)
 app.command()(generate)
+app.add_typer(client, name="client")
 app.add_typer(hl7v2, name="hl7v2")
 
 

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         (), description="Origins whose scripts may call the API, as a JSON list."
     )
 
+    jwks_private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts of clients' keys that may have an address that is not public, or no TLS, as a "
+        "JSON list.",
+    )
+
     mllp_port: int | None = Field(None, ge=0, le=65535, description="Port for HL7 v2 over MLLP; none: off.")
     mllp_host: str = Field("127.0.0.1", description="Address to listen on for MLLP.")
     mllp_message_bytes_max: int = Field(

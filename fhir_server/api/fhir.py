@@ -9,7 +9,6 @@ outside the public list leaves a record.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ import structlog
 
 from audit.record import Record
 from fhir_server.api.binary import downloaded, is_download
+from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
 from fhir_server.api.metadata import Metadata
 from fhir_server.api.metrics import METHODS, Metrics
@@ -29,6 +29,7 @@ from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
 from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
 from fhir_server.interactions.answers import Answer
+from fhir_server.pipeline.authorizing import token_url
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
@@ -48,21 +49,19 @@ from fhir_server.smart.discovery import smart_configuration
 
 log = structlog.get_logger()
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
-
 
 class Fhir:
     """An ASGI application for the addresses below the base path."""
 
-    def __init__(self, services: Services, metrics: Metrics, base_path: str) -> None:
+    def __init__(self, services: Services, metrics: Metrics, base_path: str, flood: Flood) -> None:
         self._services = services
         self._metrics = metrics
         self._base_path = base_path
-        self._flood = Flood(services.settings.refusals_per_second_max)
+        self._flood = flood
         self._metadata = Metadata(services)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        contact = Contact(_request_id(scope), (scope.get("client") or ("unknown",))[0])
+        contact = contact_of(scope)
         method: str = scope["method"]
         started = time.perf_counter()
         response = await self._answer(scope, receive, contact)
@@ -137,11 +136,12 @@ class Fhir:
             raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address", allowed=allowed)
         headers = [(b"allow", ", ".join(allowed).encode())] if request.method == "OPTIONS" else []
         if path == DISCOVERY and not headers:
-            return Response(200, [], to_text(smart_configuration()), b"application/json")
+            told = smart_configuration(token_url(self._services.settings.base_url))
+            return Response(200, [], to_text(told), b"application/json")
         if path and headers:
             return Response(204, headers, b"")
-        told = await self._metadata.answered(request)
-        return replace(told, headers=[*told.headers, *headers])
+        answered = await self._metadata.answered(request)
+        return replace(answered, headers=[*answered.headers, *headers])
 
     def _authenticate(self, request: Request) -> Caller:
         scheme, _, token = (request.header("authorization") or "").partition(" ")
@@ -236,11 +236,3 @@ def _shape_of_written(interaction: Interaction, request: Request) -> Shape:
 
 
 _PUBLIC_METHODS: Final = ("GET", "HEAD", "OPTIONS")
-
-
-def _request_id(scope: MutableMapping[str, Any]) -> str:
-    """The client's own id for the request where it is a plain word, else one of ours."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value.decode())
-    return token_hex(16)

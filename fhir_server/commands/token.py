@@ -11,13 +11,12 @@ import asyncio
 import re
 import time
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
-from random import SystemRandom
 from typing import Annotated, Final
 
 import typer
 
+from fhir_server.commands.deployment import opened, utc_now
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
@@ -26,8 +25,7 @@ from fhir_server.smart.scopes import parse
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Grant, Tokens
 from fhir_server.store.database import Unsuitable
-from fhir_server.store.embedded import CannotStart, joined
-from fhir_server.store.store import Store
+from fhir_server.store.embedded import CannotStart
 
 _REFERENCE: Final = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}")
 _ID: Final = re.compile(r"[A-Za-z0-9.\-]{1,64}")
@@ -67,30 +65,13 @@ def token(
 
 async def issue(told: Settings, grant: Grant, base_url: str | None) -> str:
     """A token for `grant`, signed with the keys of the deployment that the settings name."""
-    if told.mongodb_url is not None:
-        return await _issue(told, grant, base_url, told.mongodb_url)
-    async with joined(told.data_dir) as url:
-        return await _issue(told, grant, base_url, url)
-
-
-async def _issue(told: Settings, grant: Grant, base_url: str | None, url: str) -> str:
-    store = await Store.open(
-        url,
-        clock=lambda: datetime.now(UTC),
-        random=SystemRandom(),
-        name=told.mongodb_database,
-        app_name="fhir-server token",
-    )
-    try:
-        now = datetime.now(UTC)
+    async with opened(told, "token") as store:
         secret = wrapping_secret(told.data_dir, told.secret)
-        keys = await load_or_create(store.state, secret, now)
+        keys = await load_or_create(store.state, secret, utc_now())
         served = await store.state.get(*SERVED)
         audience = base_url or (served["base_url"] if served else told.served_at(told.port))
         tokens = Tokens(keys, audience, definitions().resource_types)
         return tokens.issue(grant, now=int(time.time()), token_id=str(uuid.uuid4()))
-    finally:
-        await store.close()
 
 
 def _grant(scope: str, lifetime: str, **stated: str | None) -> Grant:

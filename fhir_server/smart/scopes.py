@@ -93,3 +93,27 @@ def contexts(scopes: Iterable[Scope], resource_type: str, permission: Permission
     """The contexts (patient, user, system) in which all of this type is covered; empty when it is in none."""
     found = covering(scopes, resource_type, permission)
     return frozenset(scope.context for scope in found if not scope.is_granular)
+
+
+def narrowed(asked: str, allowed: str, known_types: frozenset[str], site: Site = _ANYWHERE) -> str:
+    """
+    As much of the scopes that are `asked` for as is within those that are `allowed`; a text without any when
+    that is nothing. What is wholly allowed stays as it was written.
+    """
+    limits = granted(allowed, known_types, site)
+    found = (_within(scope, limit) for scope in granted(asked, known_types, site) for limit in limits)
+    return " ".join(dict.fromkeys(text for text in found if text))
+
+
+def _within(scope: Scope, limit: Scope) -> str | None:
+    """What both let do, as a scope; None for nothing."""
+    types = {scope.type, limit.type} - {"*"}
+    permissions = scope.permissions & limit.permissions
+    if scope.context != limit.context or len(types) > 1 or not permissions:
+        return None
+    criteria = list(dict.fromkeys(text for one in (scope, limit) if (text := one.text.partition("?")[2])))
+    if permissions == scope.permissions and types <= {scope.type} and len(criteria) <= scope.is_granular:
+        return scope.text
+    letters = "".join(letter for letter in "cruds" if letter in permissions)
+    query = f"?{'&'.join(criteria)}" if criteria else ""
+    return f"{scope.context}/{''.join(types) or '*'}.{letters}{query}"

@@ -23,6 +23,7 @@ from fhir_server.search.declared.catalogue import Catalogue
 from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.search.predicates.version import Version
 from fhir_server.store.attempts import Attempts
+from fhir_server.store.clients import Clients
 from fhir_server.store.conditions import matching
 from fhir_server.store.database import Database
 from fhir_server.store.declaring import ask, catalogue
@@ -90,6 +91,7 @@ class Store:
             loop.create_task(watermark.publish_for_ever()),
         ]
         self.state = State(database)
+        self.clients = Clients(database, self.state)
         self.inbox = Inbox(database, limits=limits)
         self.passes = Passes(database, owner=owner, limits=limits)
 

@@ -20,7 +20,13 @@ HOMES: dict[str, tuple[str, ...]] = {
     "fhirpathpy": ("fhir_server/r4",),
     "fiftyone": ("fhir_server/store",),
     "hl7apy": ("adapters/hl7v2",),
-    "httpx": ("adapters/fhir_client.py", "fhir_server/feeds.py", "fhir_server/commands", "conformance"),
+    "httpx": (
+        "adapters/fhir_client.py",
+        "fhir_server/smart/client_keys.py",
+        "fhir_server/feeds.py",
+        "fhir_server/commands",
+        "conformance",
+    ),
     "joserfc": ("fhir_server/smart",),
     "lxml": ("adapters/soap", "adapters/cda"),
     "msgspec": PACKAGES,  # as `json` is: what it may decode a client's text with is fhir_server/r4 alone

@@ -15,11 +15,11 @@ from tests.server.running import Server, serving
 
 @asynccontextmanager
 async def holding(
-    mongodb_url: str, data_dir: Path, resources: Sequence[dict[str, Any]]
+    mongodb_url: str, data_dir: Path, resources: Sequence[dict[str, Any]], **told: Any
 ) -> AsyncIterator[Server]:
-    """One that serves `resources`, on a database of its own that is dropped at the end."""
+    """One with these settings that serves `resources`; its database is dropped at the end."""
     name = f"test-{uuid4().hex}"
-    async with serving(mongodb_url, name, data_dir) as server, server.as_() as client:
+    async with serving(mongodb_url, name, data_dir, **told) as server, server.as_() as client:
         entries = [
             {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
             for one in resources

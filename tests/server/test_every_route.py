@@ -13,6 +13,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
+from fhir_server.api.authorization import AUTHORIZATION
 from fhir_server.api.face import PUBLIC as PUBLIC_FACE
 from fhir_server.api.face import face
 from fhir_server.api.metrics import Metrics
@@ -36,6 +37,7 @@ PUBLIC_ADDRESSES = {
     "/health/live",
     "/health/ready",
     "/metrics",
+    "/auth/token",
 }
 """The literal list of what needs no token; CORS preflight, which carries none, aside."""
 
@@ -124,7 +126,7 @@ async def _not_ready() -> dict[str, str]:
 def test_the_public_addresses_are_the_literal_list() -> None:
     application = face(_not_ready, Metrics(), "http://x.example/fhir", registered(Settings()))
     served = {route.path for route in application.routes if isinstance(route, APIRoute | Route | Mount)}
-    assert PUBLIC | served == PUBLIC_ADDRESSES
+    assert PUBLIC | AUTHORIZATION | served == PUBLIC_ADDRESSES
     assert set(PUBLIC_FACE) == served
 
 

@@ -1,0 +1,92 @@
+"""
+The authorization server's endpoints, beside the FHIR base: /auth/token.
+
+https://www.rfc-editor.org/rfc/rfc6749, https://hl7.org/fhir/smart-app-launch/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from fhir_server.api.contact import contact_of
+from fhir_server.api.flood import Flood
+from fhir_server.api.request import Receive, Request
+from fhir_server.api.response import Headers, Response, Send
+from fhir_server.pipeline.authorizing import TOKEN_PATH, record_refused_token, token_for
+from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import FhirError
+from fhir_server.r4.resource import to_text
+from fhir_server.smart.caller import Contact
+from fhir_server.smart.refusals import TokenRefused
+
+log = structlog.get_logger()
+
+FORM_BYTES_MAX: Final = 65_536
+AUTHORIZATION: Final = frozenset((TOKEN_PATH,))
+"""Addresses that need no token: tokens come from here."""
+
+_JSON: Final = b"application/json"
+_PRAGMA: Final[Headers] = [(b"pragma", b"no-cache")]
+
+
+class Authorization:
+    """An ASGI application for the addresses in AUTHORIZATION."""
+
+    def __init__(self, services: Services, flood: Flood) -> None:
+        self._services = services
+        self._flood = flood
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        contact = contact_of(scope)
+        try:
+            response = await self._respond(scope, receive, contact)
+        except Exception as bug:  # The outermost place: what breaks has an answer, too.
+            log.error("bug", request_id=contact.request_id, exc_info=bug)
+            response = _error(
+                500, "server_error", f"Something broke; the log knows it as {contact.request_id}"
+            )
+        await response.send(send, request_id=contact.request_id, without_body=False)
+
+    async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
+        if scope["method"] != "POST":
+            return _error(405, "invalid_request", "Tokens are asked for by POST", [(b"allow", b"POST")])
+        try:
+            form = await _form(
+                Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
+            )
+            issued = await token_for(form, self._services, contact)
+        except TokenRefused as refused:
+            return await self._refused(refused, contact)
+        except FhirError as refusal:
+            error = "temporarily_unavailable" if refusal.status >= 500 else "invalid_request"
+            return _error(refusal.status, error, str(refusal))
+        return Response(200, _PRAGMA, to_text(issued.told()), _JSON)
+
+    async def _refused(self, refused: TokenRefused, contact: Contact) -> Response:
+        if refused.client is None and self._flood.is_too_many(contact.address, "token"):
+            told = "Too many refused calls from this address"
+            return _error(429, "temporarily_unavailable", told, [(b"retry-after", b"1")])
+        try:
+            await record_refused_token(refused, self._services, contact)
+        except FhirError as unavailable:
+            return _error(unavailable.status, "temporarily_unavailable", str(unavailable))
+        return _error(refused.status, refused.error, str(refused))
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """Each parameter once. Raises TokenRefused, and what reading a body raises."""
+    pairs = await request.form()
+    if request.header("authorization") is not None:
+        raise TokenRefused("invalid_client", "The client proves itself by an assertion")
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise TokenRefused("invalid_request", "A parameter is given more than once")
+    return form
+
+
+def _error(status: int, error: str, description: str, headers: Headers | None = None) -> Response:
+    told = {"error": error, "error_description": description}
+    return Response(status, [*_PRAGMA, *(headers or [])], to_text(told), _JSON)

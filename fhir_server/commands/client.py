@@ -1,0 +1,143 @@
+"""
+`fhir-server client`: back-end services that may get tokens, by the keys they are known by.
+
+It works with the server running or stopped; what is registered is known to all processes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from fhir_server.commands.deployment import opened, utc_now
+from fhir_server.commands.failure import fail
+from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import FhirError
+from fhir_server.settings import Settings, settings
+from fhir_server.smart.clients import Client, InvalidClient, registration
+from fhir_server.store.database import Unsuitable
+from fhir_server.store.embedded import CannotStart
+from fhir_server.store.store import Store
+
+Told = TypeVar("Told")
+
+JWKS_BYTES_MAX: Final = 100_000
+
+client = typer.Typer(help="Back-end services that may get tokens.", no_args_is_help=True)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The data folder of the server.", show_default="data")
+]
+MongodbUrl = Annotated[
+    str | None,
+    typer.Option("--mongodb-url", help="The replica set, when the server has an external one."),
+]
+
+
+@client.callback()
+def commands() -> None:
+    """Back-end services that may get tokens."""
+
+
+@client.command()
+def register(
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    scope: Annotated[str, typer.Option(help="What it may be granted at most: 'system/Observation.rs'.")],
+    jwks: Annotated[
+        Path | None, typer.Option(help="A file with its public keys, a JWK Set.", exists=True, dir_okay=False)
+    ] = None,
+    jwks_url: Annotated[str | None, typer.Option(help="Where it publishes its public keys.")] = None,
+    client_id: Annotated[str | None, typer.Option(help="Its client_id; without it, one is made.")] = None,
+    data_dir: DataDir = None,
+    mongodb_url: MongodbUrl = None,
+) -> None:
+    """
+    Register a back-end service, and print its client_id.
+
+    Example: fhir-server client register --name Warehouse --scope 'system/*.rs' --jwks warehouse.jwks.json
+    """
+    try:
+        told = registration(
+            client_id or str(uuid.uuid4()),
+            name=name,
+            scope=scope,
+            jwks=None if jwks is None else _read(jwks),
+            jwks_uri=jwks_url,
+            now=utc_now(),
+            known_types=definitions().resource_types,
+        )
+    except InvalidClient as refusal:
+        fail(str(refusal))
+
+    async def do(store: Store) -> bool:
+        return await store.clients.register(told)
+
+    if not _with_store(data_dir, mongodb_url, do):
+        fail(f"{told.id} is registered already")
+    typer.echo(told.id)
+
+
+@client.command("list")
+def list_clients(data_dir: DataDir = None, mongodb_url: MongodbUrl = None) -> None:
+    """
+    Show who is registered, a line each: client_id, name, keys, scopes.
+
+    Example: fhir-server client list --data-dir data
+    """
+
+    async def do(store: Store) -> list[Client]:
+        return await store.clients.all()
+
+    for found in _with_store(data_dir, mongodb_url, do):
+        keys = found.jwks_uri or f"{len((found.jwks or {'keys': ()})['keys'])} keys"
+        typer.echo(f"{found.id}  {found.name}  {keys}  {found.scope}")
+
+
+@client.command()
+def remove(
+    client_id: Annotated[str, typer.Argument(help="Its client_id.")],
+    data_dir: DataDir = None,
+    mongodb_url: MongodbUrl = None,
+) -> None:
+    """
+    Give it no tokens any more; those that it has hold for five minutes at most.
+
+    Example: fhir-server client remove 2f1c...
+    """
+
+    async def do(store: Store) -> bool:
+        return await store.clients.remove(client_id)
+
+    if not _with_store(data_dir, mongodb_url, do):
+        fail("There is no client of this id")
+
+
+def _with_store(
+    data_dir: Path | None, mongodb_url: str | None, do: Callable[[Store], Awaitable[Told]]
+) -> Told:
+    async def run(told: Settings) -> Told:
+        async with opened(told, "client") as store:
+            return await do(store)
+
+    try:
+        return asyncio.run(run(settings({"data_dir": data_dir, "mongodb_url": mongodb_url})))
+    except (CannotStart, Unsuitable, FhirError) as refusal:
+        fail(str(refusal))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > JWKS_BYTES_MAX:
+        fail(f"{path} has more than {JWKS_BYTES_MAX} bytes")
+    try:
+        told = json.loads(path.read_bytes())
+    except ValueError:
+        fail(f"{path} is no JSON")
+    if not isinstance(told, dict):
+        fail(f"{path} is no JWK Set")
+    return told

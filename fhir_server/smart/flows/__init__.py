@@ -1,0 +1,1 @@
+"""One file per grant of the token endpoint."""

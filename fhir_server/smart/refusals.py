@@ -1,0 +1,34 @@
+"""
+What the token endpoint refuses with: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+ErrorCode = Literal[
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "temporarily_unavailable",
+]
+
+_STATUS: Final[dict[ErrorCode, int]] = {"invalid_client": 401, "temporarily_unavailable": 503}
+
+
+class TokenRefused(Exception):
+    """No token; `error` is OAuth's word for why, the message is for whoever wrote the client."""
+
+    def __init__(self, error: ErrorCode, description: str) -> None:
+        super().__init__(description)
+        self.error = error
+        self.client: str | None = None
+        """The client, once it is known who it is."""
+
+    @property
+    def status(self) -> int:
+        """Of the answer over HTTP."""
+        return _STATUS.get(self.error, 400)

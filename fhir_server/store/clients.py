@@ -1,0 +1,70 @@
+"""Registered clients, and what may happen once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+
+from pymongo.errors import DuplicateKeyError
+
+from fhir_server.smart.clients import Client
+from fhir_server.store.database import Database
+from fhir_server.store.documents import Document
+from fhir_server.store.faults import translated
+from fhir_server.store.state import State
+
+KIND: Final = "client"
+
+
+class Clients:
+    """Each by its client_id; durable when a call returns."""
+
+    def __init__(self, database: Database, state: State) -> None:
+        self._database = database
+        self._state = state
+
+    async def get(self, id: str) -> Client | None:
+        """The client, None when none is registered under this id."""
+        fields = await self._state.get(KIND, id)
+        return None if fields is None else _client(id, fields)
+
+    async def all(self) -> list[Client]:
+        """All of them, by id."""
+        found = await self._state.all(KIND)
+        return [_client(id, fields) for id, fields in sorted(found.items())]
+
+    async def register(self, client: Client) -> bool:
+        """Make it known; False when the id is taken."""
+        value = {
+            "name": client.name,
+            "scope": client.scope,
+            "jwks": client.jwks,
+            "jwks_uri": client.jwks_uri,
+            "registered": client.registered,
+        }
+        kept = await self._state.insert(KIND, client.id, value)
+        return kept == value
+
+    async def remove(self, id: str) -> bool:
+        """It gets no token any more; False when there was none. Tokens that it has hold until they expire."""
+        with translated():
+            done = await self._database.state.delete_one({"_id": f"{KIND}/{id}"})
+        return done.deleted_count == 1
+
+    async def once(self, client_id: str, jti: str, until: datetime) -> bool:
+        """True for the first of all who say this, in whichever process; it is known until then at least."""
+        name = sha256(f"{client_id}\0{jti}".encode()).hexdigest()
+        with translated():
+            try:
+                # The index of `locks` forgets a document an hour after `at`.
+                await self._database.locks.insert_one({"_id": f"jti/{name}", "at": until})
+            except DuplicateKeyError:
+                return False
+        return True
+
+
+def _client(id: str, fields: Document) -> Client:
+    return Client(
+        id, fields["name"], fields["scope"], fields["jwks"], fields["jwks_uri"], fields["registered"]
+    )
