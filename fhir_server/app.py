@@ -12,10 +12,10 @@ import socket
 import time
 import uuid
 from collections.abc import Coroutine, MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from random import SystemRandom
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -45,7 +45,7 @@ from fhir_server.r4.errors import FhirError
 from fhir_server.r4.zones import zone_of
 from fhir_server.settings import Settings
 from fhir_server.smart.client_keys import ClientKeys
-from fhir_server.smart.keys import load_or_create
+from fhir_server.smart.keys import Keyring, load_or_create
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Tokens
@@ -151,6 +151,7 @@ class Application:
         flood = Flood(settings.refusals_per_second_max)
         fhir = Fhir(services, self._metrics, self._base_path, flood)
         self._authorization = Authorization(services, flood)
+        self._open.push_async_callback(ended, _for_ever(_keep_up(services), "keys"))
         counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
         self._open.push_async_callback(fhir.write_counted_refusals)
@@ -210,7 +211,8 @@ def _for_ever(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None
 
 async def _services(settings: Settings, store: Store, preparing: Preparing, measures: Measures) -> Services:
     now = utc_now()
-    keys = await load_or_create(store.state, wrapping_secret(settings.data_dir, settings.secret), now)
+    secret = wrapping_secret(settings.data_dir, settings.secret)
+    keys = await load_or_create(store.state, secret, now)
     zone = zone_of(settings.time_zone)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types, zone)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
@@ -220,6 +222,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     services = Services(
         settings,
         store,
+        Keyring(keys, store.state, secret, time.monotonic),
         tokens,
         ClientKeys(frozenset(settings.jwks_private_hosts), time.monotonic),
         seals,
@@ -234,6 +237,15 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     )
     await services.consents.current()
     return services
+
+
+async def _keep_up(services: Services) -> None:
+    """Sign with the newest key, whoever made it."""
+    while True:
+        await asyncio.sleep(_KEYS_LOOKED_FOR_SECONDS)
+        with suppress(FhirError):
+            if await services.keyring.renewed():
+                log.info("keys_renewed", kid=services.keyring.keys.current_id)
 
 
 def _preparing(settings: Settings) -> Preparing:
@@ -272,3 +284,6 @@ def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
 
 def _is_below(path: str, base: str) -> bool:
     return path == base or path.startswith(base + "/")
+
+
+_KEYS_LOOKED_FOR_SECONDS: Final = 10.0

@@ -16,6 +16,7 @@ import typer
 from fhir_server.commands.client import client
 from fhir_server.commands.generate import generate
 from fhir_server.commands.hl7v2 import hl7v2
+from fhir_server.commands.keys import keys
 from fhir_server.commands.load.command import load
 from fhir_server.commands.serve import serve
 from fhir_server.commands.token import token
@@ -34,6 +35,7 @@ app.command()(token)
 app.command()(load)
 app.command()(generate)
 app.add_typer(client, name="client")
+app.add_typer(keys, name="keys")
 app.add_typer(hl7v2, name="hl7v2")
 
 

@@ -46,6 +46,7 @@ from fhir_server.r4.resource import Key, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import smart_configuration
+from fhir_server.smart.tokens import UnknownKey
 
 log = structlog.get_logger()
 
@@ -89,7 +90,7 @@ class Fhir:
             wanted = _wanted_if_any(request)
             if path in PUBLIC or request.method == "OPTIONS":
                 return await self._public(path, request)
-            caller = self._authenticate(request)
+            caller = await self._authenticate(request)
             route, steps = find(request.method, path)
             by_content = is_download(request, steps)
             wanted = wanted if by_content else request.wanted
@@ -143,11 +144,18 @@ class Fhir:
         answered = await self._metadata.answered(request)
         return replace(answered, headers=[*answered.headers, *headers])
 
-    def _authenticate(self, request: Request) -> Caller:
+    async def _authenticate(self, request: Request) -> Caller:
         scheme, _, token = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("An access token is needed: Authorization: Bearer")
-        return self._services.tokens.verify(token.strip(), now=int(self._services.clock().timestamp()))
+        now = int(self._services.clock().timestamp())
+        try:
+            return self._services.tokens.verify(token.strip(), now=now)
+        except UnknownKey:
+            # Keys may have been rotated a moment ago.
+            if await self._services.keyring.renewed():
+                return self._services.tokens.verify(token.strip(), now=now)
+            raise
 
     async def _refused(
         self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact

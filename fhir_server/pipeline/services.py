@@ -15,6 +15,7 @@ from fhir_server.r4.zones import zone_of
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.client_keys import ClientKeys
+from fhir_server.smart.keys import Keyring
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.tokens import Tokens
 from fhir_server.store.store import Store
@@ -37,6 +38,7 @@ class Services:
 
     settings: Settings
     store: Store
+    keyring: Keyring
     tokens: Tokens
     client_keys: ClientKeys
     seals: Seals

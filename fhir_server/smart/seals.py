@@ -30,9 +30,19 @@ class Seals:
     """Seals of one purpose; those of another one do not open."""
 
     def __init__(self, keys: SigningKeys, purpose: str) -> None:
-        self._ciphers: Sequence[AESSIV] = [
-            AESSIV(key) for key in keys.derived(purpose, bytes_count=_KEY_BYTES)
-        ]
+        self._keys = keys
+        self._purpose = purpose
+        self._generation = -1
+        self._of_generation: Sequence[AESSIV] = ()
+
+    @property
+    def _ciphers(self) -> Sequence[AESSIV]:
+        """One for each key that there is now, the current one first."""
+        if self._generation != self._keys.generation:
+            secrets = self._keys.derived(self._purpose, bytes_count=_KEY_BYTES)
+            self._of_generation = [AESSIV(secret) for secret in secrets]
+            self._generation = self._keys.generation
+        return self._of_generation
 
     def sealed(self, content: bytes, bound: bytes) -> str:
         """`content`, safe in a URL, to be opened with the same `bound`; equal for what is equal."""

@@ -48,6 +48,10 @@ class Grant:
     purpose: str | None = None
 
 
+class UnknownKey(Unauthenticated):
+    """The token names a key that this process does not know, or not yet."""
+
+
 class Tokens:
     """Issues and verifies the access tokens of one deployment."""
 
@@ -127,7 +131,7 @@ class Tokens:
         kid = signed.headers().get("kid")
         key = self._keys.find(kid) if isinstance(kid, str) else None
         if key is None:
-            raise ValueError("unknown kid")
+            raise UnknownKey("The access token is not one of ours")
         return key
 
     def _caller(self, claims: Mapping[str, Any], now: int) -> Caller:

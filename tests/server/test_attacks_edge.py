@@ -246,13 +246,16 @@ async def test_many_refused_calls_cost_few_records_and_no_valid_one(server: Serv
     before = len(await server.records())
     asked = [("GET", "/fhir/Patient/x"), ("DELETE", "/fhir/metadata"), ("GET", "/fhir/metadata?_format=ttl"),
              ("GET", "/fhir/metadata?name=%ff"), ("GET", "/fhir/nowhere")]  # fmt: skip
+    answers = []
     async with calling_from(server, "10.4.0.1") as client:
         for number in range(200):
             method, path = asked[number % len(asked)] if number % 2 else (f"M{number}", "/fhir/metadata")
-            answer = await client.request(method, path)
-        assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "1"
-        assert issues_of(answer)[0]["code"] == "throttled"
+            answers.append(await client.request(method, path))
+        # On a busy machine the last ones may be the first of another second.
+        throttled = [answer for answer in answers if answer.status_code == 429]
+        assert len(throttled) > len(answers) / 4
+        assert all(answer.headers["retry-after"] == "1" for answer in throttled)
+        assert all(issues_of(answer)[0]["code"] == "throttled" for answer in throttled)
         valid = {"Authorization": f"Bearer {server.token()}"}
         assert (await client.get("/fhir/Patient/x", headers=valid)).status_code == 200
     records = (await server.records())[before:]

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,19 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
 from fhir_server.r4.errors import Unauthenticated
-from fhir_server.smart.keys import SecretMismatchError, SigningKeys, load_or_create
+from fhir_server.smart.keys import (
+    KEYS_MAX,
+    LOOKED_SECONDS,
+    Keyring,
+    SecretMismatchError,
+    SigningKeys,
+    TooManyKeysError,
+    load_or_create,
+    rotate,
+)
+from fhir_server.smart.seals import Seals
 from fhir_server.smart.secret import wrapping_secret
-from fhir_server.smart.tokens import Grant, Tokens
+from fhir_server.smart.tokens import Grant, Tokens, UnknownKey
 
 BASE = "https://fhir.example/fhir"
 NOW = 1_800_000_000
@@ -33,6 +43,12 @@ class StateInMemory:
 
     async def insert(self, kind: str, id: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.documents.setdefault((kind, id), value)
+
+    async def replace(self, kind: str, id: str, known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+        if self.documents.get((kind, id)) != known:
+            return False
+        self.documents[kind, id] = value
+        return True
 
 
 @pytest.fixture
@@ -151,3 +167,65 @@ def test_the_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path)
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     with pytest.raises(SecretMismatchError):
         wrapping_secret(tmp_path, "abc")
+
+
+KEPT = timedelta(days=30)
+
+
+def at(days: float) -> datetime:
+    return datetime.fromtimestamp(NOW, UTC) + timedelta(days=days)
+
+
+class Watch:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_tokens_of_a_rotated_key_hold_until_the_key_is_forgotten() -> None:
+    state = StateInMemory()
+    before = await load_or_create(state, SECRET, at(0))
+    token = Tokens(before, BASE, TYPES).issue(a_grant(), now=NOW, token_id="j")
+    kid = await rotate(state, SECRET, at(1), kept=KEPT)
+    after = await load_or_create(state, SECRET, at(1))
+    assert after.current_id == kid != before.current_id
+    assert Tokens(after, BASE, TYPES).verify(token, now=NOW).client == "app"
+    await rotate(state, SECRET, at(30), kept=KEPT)
+    assert (await load_or_create(state, SECRET, at(30))).find(before.current_id) is not None
+    await rotate(state, SECRET, at(32), kept=KEPT)
+    forgotten = await load_or_create(state, SECRET, at(32))
+    assert forgotten.find(before.current_id) is None
+    with pytest.raises(UnknownKey):
+        Tokens(forgotten, BASE, TYPES).verify(token, now=NOW)
+
+
+async def test_keys_are_not_rotated_without_end() -> None:
+    state = StateInMemory()
+    for number in range(KEYS_MAX - 1):
+        await rotate(state, SECRET, at(number / 100), kept=KEPT)
+    with pytest.raises(TooManyKeysError):
+        await rotate(state, SECRET, at(KEYS_MAX / 100), kept=KEPT)
+
+
+async def test_rotating_takes_the_secret() -> None:
+    state = StateInMemory()
+    await load_or_create(state, SECRET, at(0))
+    with pytest.raises(SecretMismatchError):
+        await rotate(state, bytes(32), at(1), kept=KEPT)
+
+
+async def test_a_process_takes_up_what_another_one_rotated() -> None:
+    state, watch = StateInMemory(), Watch()
+    keyring = Keyring(await load_or_create(state, SECRET, at(0)), state, SECRET, watch)
+    seals = Seals(keyring.keys, "tests")
+    sealed = seals.sealed(b"x", b"y")
+    kid = await rotate(state, SECRET, at(1), kept=KEPT)
+    assert not await keyring.renewed(), "it has looked a moment ago"
+    watch.now += LOOKED_SECONDS
+    assert await keyring.renewed()
+    assert keyring.keys.current_id == kid
+    assert seals.opened(sealed, b"y") == b"x"
+    assert seals.sealed(b"x", b"y") != sealed
+    watch.now += LOOKED_SECONDS
+    assert not await keyring.renewed()
