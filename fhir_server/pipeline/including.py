@@ -33,8 +33,14 @@ from fhir_server.store.positions import Position
 BYTES_MAX: Final = 32_000_000
 """Of all that one page includes, together."""
 
+EVENTS_MAX: Final = 1_000
+"""AuditEvents on one page: each is made of its record as it is shown."""
+
 _AT_ONCE: Final = 1_000
 _EVENTS_AT_ONCE: Final = 200
+_LEDGER: Final = Position(0, "0")
+"""Before the first record of the ledger."""
+
 _ORDER: Final = (SortKey("sequence"),)
 
 
@@ -81,9 +87,24 @@ class Including:
         Of what one match includes, up to `count` behind `after`, with what these include in turn.
 
         Gives where the rest begins, None when there is none. Those are in the order of creation, which
-        nothing changes; what several parts include in turn comes with each.
+        nothing changes, AuditEvents behind all others; what several parts include in turn comes with each.
         """
         self._know([match])
+        if after is None or not _is_of_ledger(after):
+            onward = await self._part_of_resources(match, after, count)
+            if onward is not None:
+                return await self._with_following(onward)
+            after, count = None, count - len(self._found)
+        sources = self._referring([match], self._includes)
+        return await self._with_following(await self._part_of_events(sources, after, count))
+
+    async def _with_following(self, onward: Position | None) -> Position | None:
+        """Takes what is included in turn by what was found."""
+        if self._following:
+            await self._steps(list(self._found), self._following, steps=1)
+        return onward
+
+    async def _part_of_resources(self, match: Version, after: Position | None, count: int) -> Position | None:
         following = self._following
         tokens = needs_tokens(following)
         asked = [
@@ -99,7 +120,6 @@ class Including:
         asked += named_or_referring
         if after is None:
             await self._audit_events()
-            count = min(count, await self._all_events_about(sources))
         types = frozenset[str]().union(*(types for _, types in asked))
         onward = None
         if types:
@@ -107,8 +127,6 @@ class Including:
             # By which of them something is found is not told: it comes as it is, too, if by any other.
             beside = any(types for _, types in named_or_referring)
             onward = await self._some(predicate, types, after, count, tokens=tokens, beside=beside)
-        if following:
-            await self._steps(list(self._found), following, steps=1)
         return onward
 
     @property
@@ -184,35 +202,34 @@ class Including:
                 self._take([event])
 
     async def _events_about(self, sources: Mapping[str, AbstractSet[str]]) -> None:
-        """The AuditEvents that have one of the tokens, the oldest first."""
+        """The AuditEvents that have one of the tokens. Raises Overfull when they are too many."""
+        if await self._part_of_events(sources, None, EVENTS_MAX) is not None:
+            raise Overfull(f"The page includes more than {EVENTS_MAX} AuditEvents: ask for fewer matches")
+
+    async def _part_of_events(
+        self, sources: Mapping[str, AbstractSet[str]], after: Position | None, count: int
+    ) -> Position | None:
+        """Up to `count` of them behind `after`, the oldest first; where the rest begins."""
         tokens = sources.get(LOGGED)
         access = self._releasing.access(LOGGED)
         if not tokens or access is None:
-            return
+            return None
         predicate = all_of(AnyToken(frozenset(tokens)), access.right.predicate, self._consented)
-        after: Position | None = None
-        while True:
+        left = min(count, EVENTS_MAX)
+        after = after or _LEDGER
+        while left > 0:
             page = await audit_page(
-                predicate, newest_first=False, after=after, count=_EVENTS_AT_ONCE, services=self._services
+                predicate,
+                newest_first=False,
+                after=after,
+                count=min(left, _EVENTS_AT_ONCE),
+                services=self._services,
             )
             self._take(page.versions)
             if page.next is None:
-                return
-            after = page.next
-
-    async def _all_events_about(self, sources: Mapping[str, AbstractSet[str]]) -> int:
-        """
-        The same of one match, on its first page; how many others that page may have beside them.
-
-        Raises TooCostly when there are none: the ledger is not read in parts.
-        """
-        try:
-            await self._events_about(sources)
-            return max(self._services.settings.includes_max - len(self._found), 1)
-        except Overfull as overfull:
-            raise TooCostly(
-                "A match has more AuditEvents than a page may include: search for these instead"
-            ) from overfull
+                return None
+            after, left = page.next, left - len(page.versions)
+        return after
 
     def _asked_of_sources(self, by_type: Mapping[str, AbstractSet[str]]) -> _Asked:
         """What has one of these tokens of its type: types that the caller sees alike are asked together."""
@@ -282,3 +299,8 @@ class Including:
 
 _Asked = tuple[Predicate, frozenset[str]]
 """What is looked for, and in which types; no types when there is nothing to look for."""
+
+
+def _is_of_ledger(place: Position) -> bool:
+    """Of what is not in the ledger the order of creation has no value beside the sequence."""
+    return place.value is not None

@@ -28,7 +28,7 @@ async def walked(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
     return pages
 
 
-def _keys(bundle: dict[str, Any], mode: str) -> list[str]:
+def keys_in(bundle: dict[str, Any], mode: str) -> list[str]:
     return [
         f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
         for entry in bundle.get("entry", [])
@@ -55,11 +55,11 @@ async def test_a_page_ends_where_its_includes_would_be_too_many(
         for order in ("", "&_sort=-_lastUpdated", "&_sort=-name"):
             pages = await walked(client, f"/Organization?_revinclude=Patient:organization{order}")
             assert len(pages) > 1
-            met = [key for page in pages for key in _keys(page, "match")]
+            met = [key for page in pages for key in keys_in(page, "match")]
             assert sorted(met) == sorted(wanted)
             for page in pages:
-                included = set[str]().union(*(wanted[key] for key in _keys(page, "match")))
-                assert sorted(_keys(page, "include")) == sorted(included)
+                included = set[str]().union(*(wanted[key] for key in keys_in(page, "match")))
+                assert sorted(keys_in(page, "include")) == sorted(included)
                 assert len(included) <= 4
             back, page = [], pages[-1]
             while True:
@@ -68,11 +68,11 @@ async def test_a_page_ends_where_its_includes_would_be_too_many(
                 if not before:
                     break
                 page = (await client.get(before[0])).json()
-            met = [key for page in back for key in _keys(page, "match")]
+            met = [key for page in back for key in keys_in(page, "match")]
             assert sorted(met) == sorted(wanted)
             assert all(
-                set(_keys(page, "include"))
-                == set[str]().union(*(wanted[key] for key in _keys(page, "match")))
+                set(keys_in(page, "include"))
+                == set[str]().union(*(wanted[key] for key in keys_in(page, "match")))
                 for page in back
             )
 
@@ -93,13 +93,13 @@ async def test_what_one_match_includes_beyond_the_limit_comes_behind_next(
             "/Organization?_id=a,b,c&_sort=_id&_include=Organization:partof&_revinclude=Patient:organization"
         )
         pages = await walked(client, asked)
-        assert [_keys(page, "match") for page in pages] == [
+        assert [keys_in(page, "match") for page in pages] == [
             ["Organization/a"], ["Organization/b"], [], [], ["Organization/c"],
         ]  # fmt: skip
-        included = [key for page in pages[1:4] for key in _keys(page, "include")]
+        included = [key for page in pages[1:4] for key in keys_in(page, "include")]
         assert sorted(included) == sorted(["Organization/up", *(f"Patient/p{n}" for n in range(10))])
-        assert all(len(_keys(page, "include")) <= 4 for page in pages)
-        assert _keys(pages[4], "include") == ["Patient/q"]
+        assert all(len(keys_in(page, "include")) <= 4 for page in pages)
+        assert keys_in(pages[4], "include") == ["Patient/q"]
         for page, told in zip(pages, (False, True, True, False, False), strict=True):
             outcomes = [entry for entry in page.get("entry", []) if entry["search"]["mode"] == "outcome"]
             assert bool(outcomes) == told
@@ -110,7 +110,7 @@ async def test_what_one_match_includes_beyond_the_limit_comes_behind_next(
         onward = next(each["url"] for each in pages[1]["link"] if each["relation"] == "next")
         await client.delete("/Organization/b")
         rest = await walked(client, onward)
-        assert [_keys(page, "include") for page in rest] == [[], ["Patient/q"]]
+        assert [keys_in(page, "include") for page in rest] == [[], ["Patient/q"]]
 
 
 async def test_what_follows_from_the_includes_of_one_match_comes_with_its_part(
@@ -126,13 +126,13 @@ async def test_what_follows_from_the_includes_of_one_match_comes_with_its_part(
             await put_all(client, [an_observation(f"p{n}", id=f"b{n}-{m}") for m in range(n % 3)])
         asked = "/Organization?_revinclude=Patient:organization&_revinclude:iterate=Observation:subject"
         pages = await walked(client, asked)
-        assert [key for page in pages for key in _keys(page, "match")] == ["Organization/o"]
+        assert [key for page in pages for key in keys_in(page, "match")] == ["Organization/o"]
         for page in pages:
-            shown = _keys(page, "include")
+            shown = keys_in(page, "include")
             patients = [key for key in shown if key.startswith("Patient")]
             expected = [f"Observation/b{key[-1]}-{m}" for key in patients for m in range(int(key[-1]) % 3)]
             assert sorted(shown) == sorted([*patients, *expected])
-        met = [key for page in pages for key in _keys(page, "include") if key.startswith("Patient")]
+        met = [key for page in pages for key in keys_in(page, "include") if key.startswith("Patient")]
         assert sorted(met) == [f"Patient/p{n}" for n in range(5)]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from tests.server.hiding import a_consent
-from tests.server.running import Server, a_patient, an_observation, issues_of, serving
+from tests.server.running import Server, a_patient, an_observation, serving
+from tests.server.test_includes_beyond import keys_in, walked
 from tests.server.ward import keys_of, put_all, to
 
 ABOUT = "_revinclude=AuditEvent:entity"
@@ -90,7 +91,7 @@ async def test_records_of_whom_consent_hides_do_not_come(server: Server) -> None
         assert "Patient/p" not in str(found)
 
 
-async def test_more_records_than_a_page_may_have_are_refused(
+async def test_more_records_than_a_page_may_have_come_in_parts(
     mongodb_url: str, database_name: str, tmp_path: Path
 ) -> None:
     async with (
@@ -98,9 +99,19 @@ async def test_more_records_than_a_page_may_have_are_refused(
         server.as_() as client,
     ):
         await _stored(client)
-        assert len(await events(client, f"/Observation?_id=o&{ABOUT}")) == 2
-        for _ in range(6):
+        await put_all(client, [an_observation("p", id="child", derivedFrom=[to("Observation/o")])])
+        for _ in range(9):
             await client.get("/Observation/o")
-        refused = await client.get(f"/Observation?_id=o&{ABOUT}")
-        assert refused.status_code == 403
-        assert issues_of(refused)[0]["code"] == "too-costly"
+        searched = keys_of(await client.get("/AuditEvent?entity=Observation/o&_count=100"), "match")
+        pages = await walked(client, f"/Observation?_id=o&{ABOUT}")
+        assert len(pages) > 2
+        once = [key for page in pages for key in keys_in(page, "include")]
+        assert len(set(once)) == len(once)
+        for more in ("", "&_revinclude=Observation:derived-from"):
+            pages = await walked(client, f"/Observation?code:missing=false&{ABOUT}{more}")
+            matches = [key for page in pages for key in keys_in(page, "match")]
+            included = [key for page in pages for key in keys_in(page, "include")]
+            assert sorted(matches) == ["Observation/child", "Observation/o", "Observation/other"]
+            assert all(len(keys_in(page, "include")) <= 5 for page in pages)
+            assert set(searched) <= set(included)
+            assert ("Observation/child" in included) is bool(more)
