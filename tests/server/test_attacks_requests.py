@@ -21,6 +21,7 @@ from pymongo import AsyncMongoClient
 from fhir_server.pipeline.links import Cursors
 from fhir_server.store.positions import Position
 from tests.server.running import Server, a_patient, issues_of, serving
+from tests.server.test_search import ids_of
 
 JSON = {"Content-Type": "application/fhir+json"}
 DIAGNOSTICS_CHARACTERS_MAX = 300
@@ -229,32 +230,35 @@ async def test_a_long_chain_is_not_repeated(server: Server) -> None:
 
 
 ODD_BUT_RIGHT = [
-    "_count=0",
-    "_count=99999999999999999999999",
-    "name=$ne",
-    "name=.*x",
-    "name=%00",
-    "name={$gt:1}",
-    "&&&",
-    "birthdate=gt9999",
-    "birthdate=9999-12-31",
-    "_lastUpdated=gt9999-12-31T23:59:59.999Z",
-    "name:missing=true",
-    "birthdate=lt0001-01-01T00:00:00%2B14:00",
-    "birthdate=2016-12-31T23:59:60Z",
-    "_total=estimate",
+    ("_count=0", False),
+    ("_count=99999999999999999999999", True),
+    ("name=$ne", False),
+    ("name=.*", False),
+    ("name=%00", False),
+    ("name={$gt:1}", False),
+    ("&&&", True),
+    ("birthdate=gt9999", False),
+    ("birthdate=9999-12-31", False),
+    ("_lastUpdated=gt9999-12-31T23:59:59.999Z", False),
+    ("name:missing=true", False),
+    ("name:missing=false", True),
+    ("birthdate=lt0001-01-01T00:00:00%2B14:00", False),
+    ("birthdate=2016-12-31T23:59:60Z", False),
+    ("_total=estimate", True),
 ]
+"""And whether the Patient is found by it."""
 
 
-@pytest.mark.parametrize("query", ODD_BUT_RIGHT, ids=lambda query: query[:30])
-async def test_an_odd_value_is_a_value(server: Server, query: str) -> None:
+@pytest.mark.parametrize(("query", "found"), ODD_BUT_RIGHT, ids=lambda value: str(value)[:30])
+async def test_an_odd_value_is_a_value(server: Server, query: str, *, found: bool) -> None:
     async with server.as_() as client:
-        answer = await client.get(f"/Patient?{query}")
+        answer = await client.get(f"/Patient?{query}&_id=x")
     assert answer.status_code == 200, answer.text
     assert answer.json()["type"] == "searchset"
+    assert ids_of(answer) == (["x"] if found else [])
 
 
-async def test_a_cursor_of_extremes_is_a_page_of_nothing(server: Server) -> None:
+async def test_a_cursor_of_extremes_has_everything_behind_it_or_nothing(server: Server) -> None:
     """Sealed as the server would: what was sealed is judged all the same."""
     caller = server.services.tokens.verify(server.token(), now=int(server.services.clock().timestamp()))
     async with server.as_() as client:
@@ -270,6 +274,9 @@ async def test_a_cursor_of_extremes_is_a_page_of_nothing(server: Server) -> None
                 parameters = [*used, ("_cursor", cursors.of(Position(value, "x", as_of, back)) or "")]
                 answer = await client.get(f"/{path}", params=parameters)
                 assert answer.status_code == 200, answer.text
+                # The newest come first, so all of them come after the latest moment, and before the earliest.
+                expected = path != "Observation" and (value > 0) != back
+                assert bool(answer.json().get("entry")) == expected
 
 
 async def test_a_lenient_search_says_what_it_ignored(server: Server) -> None:

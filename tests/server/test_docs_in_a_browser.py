@@ -89,6 +89,12 @@ async def contrast(page: Page, selector: str) -> float:
     return float(await page.locator(selector).first.evaluate(_CONTRAST))
 
 
+async def title_of(page: Page, expected: str) -> bool:
+    """Whether the document has this title, and no other, as soon as it is there."""
+    await page.get_by_role("heading", name=expected).wait_for()
+    return await page.locator(".info .title").count() == 1
+
+
 async def test_the_start_page_leads_to_the_rest(seen: Seen) -> None:
     await seen.go("/")
     assert await seen.page.title() == "FHIR interoperability server"
@@ -132,14 +138,21 @@ async def test_a_person_reads_a_resource_with_a_token(seen: Seen, real: Served) 
 
 
 async def test_each_document_has_an_address_and_the_way_back(seen: Seen) -> None:
+    page = seen.page
     await seen.go("/docs?of=Encounter")
-    await seen.page.get_by_role("heading", name="FHIR R4: Encounter").wait_for()
-    await seen.page.get_by_label("Documentation of").select_option("system")
-    await seen.page.get_by_role("heading", name="FHIR R4: the server").wait_for()
-    await seen.page.go_back()
-    await seen.page.get_by_role("heading", name="FHIR R4: Encounter").wait_for()
+    assert await title_of(page, "FHIR R4: Encounter")
+    await page.get_by_label("Documentation of").select_option("system")
+    assert await title_of(page, "FHIR R4: the server")
+    assert page.url == f"{seen.origin}/docs?of=system"
+    await page.go_back()
+    assert await title_of(page, "FHIR R4: Encounter")
+    assert page.url == f"{seen.origin}/docs?of=Encounter"
+
+
+async def test_a_document_of_somebody_else_is_not_shown(seen: Seen) -> None:
     await seen.go("/docs?of=https://elsewhere.example/openapi.json")
-    await seen.page.get_by_role("heading", name="FHIR R4: the server").wait_for()
+    assert await title_of(seen.page, "FHIR R4: the server")
+    assert seen.elsewhere == []
 
 
 async def test_what_stands_on_the_documentation_can_be_read(seen: Seen) -> None:

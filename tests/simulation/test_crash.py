@@ -45,15 +45,19 @@ SHOWN_MAX: Final = 12
 
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_any_kill(short_folder: Path, seed: int, rounds: int) -> None:
-    serving = Serving(short_folder)
+    serving, journal = Serving(short_folder), Journal(seed)
     try:
-        await _run(serving, seed, rounds)
+        found = await _run(serving, journal, rounds)
     finally:
         await serving.end()
+    assert len(journal.kills) > rounds
+    assert journal.acknowledged > ANSWERS_BEFORE_A_KILL * rounds
+    assert not found, _report(found, journal, serving, rounds)
 
 
-async def _run(serving: Serving, seed: int, rounds: int) -> None:
-    journal, random = Journal(seed), Random(seed)
+async def _run(serving: Serving, journal: Journal, rounds: int) -> list[str]:
+    """What is wrong after so many kills."""
+    seed, random = journal.seed, Random(journal.seed)
     await _start_and_kill(serving, journal, random)
     await serving.start()
     token = await serving.token()
@@ -74,7 +78,7 @@ async def _run(serving: Serving, seed: int, rounds: int) -> None:
         found += [*flaws(journal, evidence), *feed_flaws(messages, evidence)]
         found += await _flaws_in_answers(http, journal, messages, random)
     await serving.stop()
-    assert not found, _report(found, journal, serving, rounds)
+    return found
 
 
 def _victims(random: Random, rounds: int) -> list[Victim]:
