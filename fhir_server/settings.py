@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -166,8 +167,7 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def _the_zone_is_known(cls, name: str) -> str:
-        # The machine's own zone has a name, too, but another machine means another zone by it.
-        if name not in available_timezones() - {"localtime", "Factory"}:
+        if name not in _zone_names():
             raise ValueError(f"`{name}` is not a time zone of the IANA database, such as Europe/Berlin")
         return name
 
@@ -186,3 +186,10 @@ class Settings(BaseSettings):
 def settings(given: Mapping[str, Any]) -> Settings:
     """What a command was told, then the environment, then the defaults; None is not told."""
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """Read from hundreds of files, once."""
+    # The machine's own zone has a name, too, but another machine means another zone by it.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
