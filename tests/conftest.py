@@ -13,15 +13,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
-from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
+from tests.databases import a_database, a_new_database
 from tests.folders import a_short_folder
 
 # In CI the examples of property tests are the same each time; elsewhere they are new ones, and a failure
@@ -73,21 +71,18 @@ async def mongodb_url(nothing_left_behind: None) -> AsyncIterator[str]:
             yield mongod.url
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def _administrator(mongodb_url: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        yield client
+@pytest_asyncio.fixture(loop_scope="session")
+async def database_name(mongodb_url: str) -> AsyncIterator[str]:
+    """The name of an empty database that no other test uses meanwhile."""
+    async with a_database(mongodb_url) as name:
+        yield name
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def database_name(
-    _administrator: AsyncMongoClient[dict[str, Any]],
-) -> AsyncIterator[str]:
-    """The name of a database that no other test uses; dropped after the test."""
-    name = f"test-{uuid4().hex}"
-    yield name
-    # mongod keeps files open for each collection and index, so they must not pile up.
-    await _administrator.drop_database(name)
+async def new_database_name(mongodb_url: str) -> AsyncIterator[str]:
+    """The name of a database that is not there yet."""
+    async with a_new_database(mongodb_url) as name:
+        yield name
 
 
 def _adopt_orphans() -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from tests.conformance.listening import Listening, listening
 from tests.conformance.shelf import Shelf
+from tests.databases import a_database
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Listening]:
-    database = f"test-{uuid4().hex}"
-    data_dir = tmp_path_factory.mktemp("data")
-    async with listening(mongodb_url, database, data_dir, full_text="content") as running:
+    folder = tmp_path_factory.mktemp("data")
+    async with (
+        a_database(mongodb_url) as name,
+        listening(mongodb_url, name, folder, full_text="content") as running,
+    ):
         yield running
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
-        await administrator.drop_database(database)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

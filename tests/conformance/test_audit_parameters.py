@@ -14,18 +14,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from fhir_server.r4.definitions import SearchParameter, definitions
 from fhir_server.r4.resource import from_text
 from tests.conformance.every_parameter.oracle import selected
 from tests.conformance.every_parameter.paths import selections
 from tests.conformance.every_parameter.values import searches
+from tests.databases import a_database
 from tests.server.running import BASE, Server, a_patient, an_observation, serving
 
 EVENTS: Final = definitions().search_parameters["AuditEvent"]
@@ -53,16 +52,14 @@ class Recorded:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def recorded(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recorded]:
-    database = f"test-{uuid4().hex}"
-    async with serving(mongodb_url, database, tmp_path_factory.mktemp("data")) as server:
+    folder = tmp_path_factory.mktemp("data")
+    async with a_database(mongodb_url) as name, serving(mongodb_url, name, folder) as server:
         await _things_happen(server)
         async with server.as_() as client:
             answer = await client.get("/AuditEvent?_count=1000")
             assert answer.status_code == httpx.codes.OK
             records = tuple(entry["resource"] for entry in from_text(answer.content)["entry"])
             yield Recorded(server, records)
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
-        await administrator.drop_database(database)
 
 
 async def _things_happen(server: Server) -> None:

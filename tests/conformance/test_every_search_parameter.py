@@ -16,13 +16,11 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Final
 
 import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from fhir_server.r4.definitions import definitions
 from tests.conformance.every_parameter.batches import answered, put_all
@@ -35,6 +33,7 @@ from tests.conformance.every_parameter.cases import (
     cases,
     parameters,
 )
+from tests.databases import a_database
 from tests.server.running import Server, serving
 
 pytestmark = pytest.mark.timeout(600)
@@ -68,15 +67,16 @@ class Loaded:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def loaded(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loaded]:
-    database = f"test-{uuid4().hex}"
     found = tuple(cases())
     types = sorted(definitions().resource_types - NOT_WRITTEN)
     resources = [bare(type) for type in types] + [one for case in found for one in case.resources]
-    serve = serving(mongodb_url, database, tmp_path_factory.mktemp("data"), full_text="content")
-    async with serve as server, server.as_() as client:
+    folder = tmp_path_factory.mktemp("data")
+    async with (
+        a_database(mongodb_url) as name,
+        serving(mongodb_url, name, folder, full_text="content") as server,
+        server.as_() as client,
+    ):
         yield Loaded(server, found, await put_all(client, resources))
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
-        await administrator.drop_database(database)
 
 
 def listed() -> dict[str, str]:

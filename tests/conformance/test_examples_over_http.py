@@ -24,6 +24,7 @@ import pytest
 
 from fhir_server.r4.resource import from_text, to_text
 from fhir_server.r4.xml import from_xml, to_xml
+from tests.databases import a_database
 from tests.r4.packages import EXAMPLES
 from tests.server.running import Server, serving
 
@@ -105,7 +106,7 @@ async def _flaw_of_an_event(client: httpx.AsyncClient, resource: dict[str, Any])
     return None if same else "the XML differs"
 
 
-async def test_each_example_survives(mongodb_url: str, database_name: str, tmp_path: Path) -> None:
+async def test_each_example_survives(mongodb_url: str, tmp_path: Path) -> None:
     listed = refused_by_the_list()
     wrong: dict[str, str] = {}
     count = 0
@@ -114,8 +115,9 @@ async def test_each_example_survives(mongodb_url: str, database_name: str, tmp_p
         async def serve(suffix: str) -> Server:
             folder = tmp_path / suffix
             folder.mkdir()
+            name = await stack.enter_async_context(a_database(mongodb_url))
             return await stack.enter_async_context(
-                serving(mongodb_url, database_name + suffix, folder, resource_bytes_max=RESOURCE_BYTES_MAX)
+                serving(mongodb_url, name, folder, resource_bytes_max=RESOURCE_BYTES_MAX)
             )
 
         usual, acting = await serve("-u"), await serve("-a")

@@ -34,9 +34,9 @@ SMALL = MongodOptions(cache_gb=0.25)
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes through /proc")
 
 
-async def test_it_is_a_replica_set_and_so_has_transactions(mongodb_url: str, database_name: str) -> None:
+async def test_it_is_a_replica_set_and_so_has_transactions(mongodb_url: str, new_database_name: str) -> None:
     async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        things = client[database_name]["things"]
+        things = client[new_database_name]["things"]
         async with client.start_session() as session, await session.start_transaction():
             await things.insert_one({"a": 1}, session=session)
         assert await things.count_documents({}) == 1

@@ -15,11 +15,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-from pymongo import AsyncMongoClient
 
+from tests.databases import a_database
 from tests.server.running import Server, a_patient, an_observation, serving
 
 SECRET = "Xylophone-Quux"
@@ -186,13 +185,10 @@ def _besides(patient: str, word: str, observation: dict[str, Any]) -> list[dict[
 
 @asynccontextmanager
 async def hiding(mongodb_url: str, data_dir: Path, **told: Any) -> AsyncIterator[Server]:
-    """A server with everybody, on a database of its own that is gone after the block."""
-    database = f"test-{uuid4().hex}"
-    async with serving(mongodb_url, database, data_dir, **told) as server:
+    """A server with everybody, on a database of its own."""
+    async with a_database(mongodb_url) as name, serving(mongodb_url, name, data_dir, **told) as server:
         await hide(server)
         yield server
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        await client.drop_database(database)
 
 
 async def hide(server: Server) -> None:

@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from pymongo import AsyncMongoClient
-
+from tests.databases import a_database
 from tests.server.running import Server, serving
 
 
@@ -17,9 +15,12 @@ from tests.server.running import Server, serving
 async def holding(
     mongodb_url: str, data_dir: Path, resources: Sequence[dict[str, Any]], **told: Any
 ) -> AsyncIterator[Server]:
-    """One with these settings that serves `resources`; its database is dropped at the end."""
-    name = f"test-{uuid4().hex}"
-    async with serving(mongodb_url, name, data_dir, **told) as server, server.as_() as client:
+    """One with these settings that serves `resources`, on a database of its own."""
+    async with (
+        a_database(mongodb_url) as name,
+        serving(mongodb_url, name, data_dir, **told) as server,
+        server.as_() as client,
+    ):
         entries = [
             {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
             for one in resources
@@ -27,5 +28,3 @@ async def holding(
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
         (await client.post("", json=bundle)).raise_for_status()
         yield server
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
-        await administrator.drop_database(name)

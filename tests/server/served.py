@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-from pymongo import AsyncMongoClient
 
+from tests.databases import a_database
 from tests.processes.served import children, command_of
 
 COMMAND = str(Path(sys.executable).with_name("fhir-server"))
@@ -83,8 +82,19 @@ class Served:
 async def served(
     mongodb_url: str, folder: Path, limits: Mapping[str, str], *, workers: int = 2
 ) -> AsyncIterator[Served]:
-    """A server with these settings, on a database of its own that is gone after the block."""
-    port, database = _free_port(), f"test-{uuid4().hex}"
+    """A server with these settings, on a database of its own."""
+    async with (
+        a_database(mongodb_url) as database,
+        _served(mongodb_url, database, folder, limits, workers) as server,
+    ):
+        yield server
+
+
+@asynccontextmanager
+async def _served(
+    mongodb_url: str, database: str, folder: Path, limits: Mapping[str, str], workers: int
+) -> AsyncIterator[Served]:
+    port = _free_port()
     environment = {**os.environ, **{f"FHIR_SERVER_{name}": value for name, value in limits.items()}}
     environment["FHIR_SERVER_MONGODB_DATABASE"] = database
     told = ("--data-dir", str(folder), "--mongodb-url", mongodb_url)
@@ -108,8 +118,6 @@ async def served(
         if process.returncode is None:
             process.terminate()
         await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        await client.drop_database(database)
 
 
 def _free_port() -> int:

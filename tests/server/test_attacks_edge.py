@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 from pydantic import ValidationError
-from pymongo import AsyncMongoClient
 
 from fhir_server.api.flood import ADDRESSES_MAX, Flood
 from fhir_server.r4.definitions import definitions
@@ -24,6 +21,7 @@ from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import Grant, Tokens
+from tests.databases import a_database
 from tests.server.running import BASE, Server, a_patient, an_observation, issues_of, serving
 
 ORIGIN = "https://app.example.org"
@@ -32,14 +30,14 @@ ORIGIN = "https://app.example.org"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One for all tests of this file; scripts of one origin may call it."""
-    database = f"test-{uuid4().hex}"
     folder = tmp_path_factory.mktemp("data")
-    async with serving(mongodb_url, database, folder, cors_origins=(ORIGIN,)) as running:
+    async with (
+        a_database(mongodb_url) as name,
+        serving(mongodb_url, name, folder, cors_origins=(ORIGIN,)) as running,
+    ):
         async with running.as_() as client:
             await client.put("/Patient/x", json=a_patient(id="x"))
         yield running
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        await client.drop_database(database)
 
 
 def calling_from(server: Server, address: str, token: str | None = None) -> httpx.AsyncClient:

@@ -11,15 +11,14 @@ import json
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
 from fhir_server.pipeline.links import Cursors
 from fhir_server.store.positions import Position
+from tests.databases import a_database
 from tests.server.running import Server, a_patient, issues_of, serving
 from tests.server.test_search import ids_of
 
@@ -31,14 +30,12 @@ SECRET = "Xylophone-Quux"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     """One for all tests of this file, with one Patient."""
-    database = f"test-{uuid4().hex}"
     limits: dict[str, Any] = {"body_bytes_max": 200_000, "request_seconds_max": 2.0, "bundle_entries_max": 20}
-    async with serving(mongodb_url, database, tmp_path_factory.mktemp("data"), **limits) as running:
+    folder = tmp_path_factory.mktemp("data")
+    async with a_database(mongodb_url) as name, serving(mongodb_url, name, folder, **limits) as running:
         async with running.as_() as client:
             await client.put("/Patient/x", json=a_patient(id="x", name=[{"family": SECRET}]))
         yield running
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
-        await client.drop_database(database)
 
 
 def require_refused(answer: httpx.Response, *statuses: int) -> None:

@@ -26,6 +26,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.store import database
+from tests.databases import a_database
 from tests.server.fuzz.searches import BOMBS, OPERATORS, searches
 from tests.server.running import Server, a_patient, an_observation, issues_of, serving
 from tests.server.test_attacks_fuzz import TIMES
@@ -139,9 +140,10 @@ async def listened(
     folder: Path = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(database, "AsyncMongoClient", partial(AsyncMongoClient, event_listeners=[overheard]))
-        async with serving(
-            mongodb_url, f"overheard-{time.time_ns()}", folder, full_text="content", query_seconds_max=5
-        ) as server:
+        async with (
+            a_database(mongodb_url) as name,
+            serving(mongodb_url, name, folder, full_text="content", query_seconds_max=5) as server,
+        ):
             async with server.as_() as client:
                 for resource in (
                     a_patient(id="a", name=[{"family": "(a+)+$"}, {"family": "$where"}]),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
-from pymongo import AsyncMongoClient
 
+from tests.databases import a_database
 from tests.server.hiding import a_consent
 from tests.server.running import BASE, Server, a_patient, an_observation, issues_of, serving
 from tests.server.ward import an_encounter, coded, found
@@ -92,15 +91,13 @@ async def a_server_with_codes(
     mongodb_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Server]:
     """One for all tests of this file; what a test writes it takes away, or a consent hides it."""
-    name = f"test-{uuid4().hex}"
-    async with serving(mongodb_url, name, tmp_path_factory.mktemp("data")) as server:
+    folder = tmp_path_factory.mktemp("data")
+    async with a_database(mongodb_url) as name, serving(mongodb_url, name, folder) as server:
         async with server.as_() as client:
             for resource in (*DEFINED, *WARD):
                 written = await client.put(f"/{resource['resourceType']}/{resource['id']}", json=resource)
                 assert written.status_code == 201, written.text
         yield server
-    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as administrator:
-        await administrator.drop_database(name)
 
 
 @pytest_asyncio.fixture(loop_scope="session", name="client")

@@ -30,11 +30,11 @@ async def opened(url: str, name: str = "test", limits: StoreLimits | None = None
 
 
 async def test_processes_that_start_together_make_the_indexes_once(
-    client: AsyncMongoClient[Document], mongodb_url: str, database_name: str
+    client: AsyncMongoClient[Document], mongodb_url: str, new_database_name: str
 ) -> None:
-    stores = await asyncio.gather(*(opened(mongodb_url, database_name) for _ in range(4)))
+    stores = await asyncio.gather(*(opened(mongodb_url, new_database_name) for _ in range(4)))
     await asyncio.gather(*(stored(s, Key("Patient", str(n)), a_change()) for n, s in enumerate(stores)))
-    made = client[database_name]
+    made = client[new_database_name]
     indexes = await made["resources"].index_information()
     assert len(indexes) == 12
     schema = await made["state"].find_one({"_id": "schema"})
@@ -44,29 +44,29 @@ async def test_processes_that_start_together_make_the_indexes_once(
 
 
 async def test_a_newer_schema_is_refused(
-    client: AsyncMongoClient[Document], mongodb_url: str, database_name: str
+    client: AsyncMongoClient[Document], mongodb_url: str, new_database_name: str
 ) -> None:
-    await client[database_name]["state"].insert_one({"_id": "schema", "version": SCHEMA_VERSION + 1})
+    await client[new_database_name]["state"].insert_one({"_id": "schema", "version": SCHEMA_VERSION + 1})
     with pytest.raises(Unsuitable, match=f"schema version {SCHEMA_VERSION + 1}"):
-        await opened(mongodb_url, database_name)
+        await opened(mongodb_url, new_database_name)
 
 
 async def test_a_lock_of_a_process_that_died_lapses(
-    client: AsyncMongoClient[Document], mongodb_url: str, database_name: str
+    client: AsyncMongoClient[Document], mongodb_url: str, new_database_name: str
 ) -> None:
     lapse = [{"$set": {"owner": "dead", "until": {"$add": ["$$NOW", 300]}}}]
-    await client[database_name]["state"].update_one({"_id": "lock"}, lapse, upsert=True)
-    store = await opened(mongodb_url, database_name)
+    await client[new_database_name]["state"].update_one({"_id": "lock"}, lapse, upsert=True)
+    store = await opened(mongodb_url, new_database_name)
     assert (await store.epoch()).consents == 0
     await store.close()
 
 
 async def test_a_lock_is_held_for_as_long_as_the_work_takes(
-    client: AsyncMongoClient[Document], database_name: str, monkeypatch: pytest.MonkeyPatch
+    client: AsyncMongoClient[Document], new_database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_SECONDS", 0.4)
     monkeypatch.setattr(database, "LOCK_RENEWED_SECONDS", 0.1)
-    state = client[database_name]["state"]
+    state = client[new_database_name]["state"]
     inside: list[str] = []
 
     async def work(owner: str) -> None:

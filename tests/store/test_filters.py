@@ -153,9 +153,9 @@ differential = settings(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def collection(mongodb_url: str, database_name: str) -> AsyncIterator[Collection]:
+async def collection(mongodb_url: str, new_database_name: str) -> AsyncIterator[Collection]:
     async with AsyncMongoClient[Document](mongodb_url) as client:
-        yield client[database_name]["resources"]
+        yield client[new_database_name]["resources"]
 
 
 async def found(collection: Collection, documents: Sequence[Document], where: Document) -> list[Version]:

@@ -38,10 +38,10 @@ differential = settings(
 
 @pytest_asyncio.fixture(loop_scope="session", params=["with the index", "without"])
 async def collection(
-    mongodb_url: str, database_name: str, request: pytest.FixtureRequest
+    mongodb_url: str, new_database_name: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[Collection]:
     async with AsyncMongoClient[Document](mongodb_url) as client:
-        collection = client[database_name]["resources"]
+        collection = client[new_database_name]["resources"]
         if request.param == "with the index":
             await collection.create_index([("geo", GEOSPHERE)])
         yield collection
