@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
 from tests.databases import a_database, a_new_database
@@ -30,6 +32,8 @@ settings.load_profile("same" if os.environ.get("CI") else "new")
 
 PR_SET_CHILD_SUBREAPER = 36
 ENDING_SECONDS_MAX = 5.0
+HISTORY_SECONDS = 10
+"""For so long the session's mongod keeps what was deleted, and searches walk over it; 300 by default."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +72,9 @@ async def mongodb_url(nothing_left_behind: None) -> AsyncIterator[str]:
     options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5)
     with a_short_folder() as folder:
         async with running(folder / "session", options, "pytest") as mongod:
+            async with AsyncMongoClient[dict[str, Any]](mongod.url) as client:
+                kept = {"minSnapshotHistoryWindowInSeconds": HISTORY_SECONDS}
+                await client.admin.command("setParameter", 1, **kept)
             yield mongod.url
 
 
