@@ -11,6 +11,10 @@ DATA_DIR ?= data
 PYTEST_ARGS ?=
 ARGS ?=
 
+# docs/testing.md. More processes would need more memory and disk: each has a mongod.
+IN_TWO := --numprocesses auto --maxprocesses 2
+GIVING_UP := --maxfail 50 --session-timeout 3600
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -33,7 +37,7 @@ run: setup ## serve a demo population at http://127.0.0.1:8080/fhir, MLLP on 257
 	@$(BIN)/fhir-server serve --demo --data-dir $(DATA_DIR) --port $(PORT) --mllp-port $(MLLP_PORT)
 
 test: setup check ## the checks and the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(IN_TWO) $(GIVING_UP) $(PYTEST_ARGS)
 
 check: setup ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,8 +23,9 @@ from hypothesis import settings
 from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
-from tests.databases import a_database, a_new_database
+from tests.databases import a_database, a_new_database, gone
 from tests.folders import a_short_folder
+from tests.handing_out import by_file, servers_first
 
 # In CI the examples of property tests are the same each time; elsewhere they are new ones, and a failure
 # prints how to repeat it. A busy machine is slow, not wrong: there is no deadline for an example.
@@ -32,6 +35,9 @@ settings.load_profile("same" if os.environ.get("CI") else "new")
 
 PR_SET_CHILD_SUBREAPER = 36
 ENDING_SECONDS_MAX = 5.0
+FREE_BYTES_MIN = 400 << 20
+"""The journal of a server's mongod, and what a test writes."""
+
 HISTORY_SECONDS = 10
 """For so long the session's mongod keeps what was deleted, and searches walk over it; 300 by default."""
 
@@ -45,6 +51,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--large-entries", type=int, default=3_000, help="Entries of the large transaction.")
     group.addoption("--walk-matches", type=int, default=400, help="Matches that are walked through.")
     group.addoption("--races", type=int, default=1, help="How many times as long the races are.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    servers_first(items, config.rootpath)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--numprocesses`; see tests/handing_out.py."""
+    return by_file(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a disk or a mongod each further test would fail for a reason of its own, many after minutes."""
+    free, folder = shutil.disk_usage(tempfile.gettempdir()).free, tempfile.gettempdir()
+    if free < FREE_BYTES_MIN:
+        item.session.shouldfail = f"{free >> 20} MB are free in {folder}, {FREE_BYTES_MIN >> 20} are needed"
+    if gone:
+        item.session.shouldfail = f"the mongod of this process is gone: {gone[0]}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,12 +93,13 @@ def short_folder() -> Iterator[Path]:
 async def mongodb_url(nothing_left_behind: None) -> AsyncIterator[str]:
     """The address of a mongod of this test session: a replica set of one member."""
     # Each test leaves some fifty files behind, some twenty thousand of which may be open.
-    options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5)
+    options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5, journal_file_mb=20)
     with a_short_folder() as folder:
         async with running(folder / "session", options, "pytest") as mongod:
             async with AsyncMongoClient[dict[str, Any]](mongod.url) as client:
-                kept = {"minSnapshotHistoryWindowInSeconds": HISTORY_SECONDS}
-                await client.admin.command("setParameter", 1, **kept)
+                await client.admin.command(
+                    {"setParameter": 1, "minSnapshotHistoryWindowInSeconds": HISTORY_SECONDS}
+                )
             yield mongod.url
 
 

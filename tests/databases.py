@@ -16,11 +16,18 @@ from uuid import uuid4
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 
 from fhir_server.store import database as made
 
 EMPTIED_DOCUMENTS_MAX: Final = 500
 """A collection of more is dropped, with its database: deleting would take longer than making anew."""
+
+AWAY_SECONDS_MAX: Final = 30
+"""A mongod that was killed is started again within a second or two."""
+
+gone: Final[list[str]] = []
+"""Why there is no mongod any more, once that has been seen."""
 
 _free: Final[dict[str, list[str]]] = {}
 """Of each mongod, by its address: the names of databases that nobody uses now."""
@@ -29,6 +36,7 @@ _free: Final[dict[str, list[str]]] = {}
 @asynccontextmanager
 async def a_database(mongodb_url: str) -> AsyncIterator[str]:
     """The name of an empty database that nobody else uses until the block ends."""
+    await require_mongod(mongodb_url)
     free = _free.setdefault(mongodb_url, [])
     name = free.pop() if free else f"test-{uuid4().hex}"
     yield name
@@ -38,6 +46,17 @@ async def a_database(mongodb_url: str) -> AsyncIterator[str]:
         else:
             # mongod keeps files open for each collection and index, so they must not pile up.
             await client.drop_database(name)
+
+
+async def require_mongod(mongodb_url: str) -> None:
+    """Fail, and see to it that no other test waits for it, when there is none any more."""
+    milliseconds = AWAY_SECONDS_MAX * 1000
+    async with AsyncMongoClient[dict[str, Any]](mongodb_url, serverSelectionTimeoutMS=milliseconds) as client:
+        try:
+            await client.admin.command("ping")
+        except PyMongoError as error:
+            gone.append(str(error))
+            raise
 
 
 @asynccontextmanager

@@ -62,6 +62,8 @@ class MongodOptions:
     """A mongod that has not answered for so long is killed and started again."""
     idle_file_seconds_max: int = 600
     """The file of a collection or index that nobody has used for so long is closed; dropped ones, too."""
+    journal_file_mb: int = 100
+    """How large a file of the journal is; there are three of them."""
     joiners_seconds_max: float = 10.0
     """How long a command that has joined may keep mongod from stopping."""
 
@@ -250,9 +252,12 @@ def _join(folder: DataFolder, holder: Holder, stack: contextlib.AsyncExitStack) 
         return present.url
 
 
-def _closing(idle_seconds: int) -> str:
-    """mongod ends at once when it may open no more files."""
-    return f"file_manager=(close_idle_time={idle_seconds},close_scan_interval={min(10, idle_seconds)})"
+def _engine(options: MongodOptions) -> str:
+    """https://source.wiredtiger.com/11.0.0/group__wt.html#gacbe8d118f978f5bfc8ccb4c77c9e8813"""
+    idle_seconds = options.idle_file_seconds_max
+    # mongod ends at once when it may open no more files.
+    closing = f"file_manager=(close_idle_time={idle_seconds},close_scan_interval={min(10, idle_seconds)})"
+    return f"{EVICTION},{closing},log=(file_max={options.journal_file_mb}MB)"
 
 
 def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
@@ -268,7 +273,7 @@ def _command(folder: DataFolder, options: MongodOptions) -> list[str]:
         *("--wiredTigerCacheSizeGB", f"{options.cache_gb:g}"),
         # Room for what a large transaction has not committed yet: with the defaults (20 % and 10 % of the
         # cache) a Bundle of 12,000 entries is refused, with these one of 25,000 takes 21 s.
-        *("--wiredTigerEngineConfigString", f"{EVICTION},{_closing(options.idle_file_seconds_max)}"),
+        *("--wiredTigerEngineConfigString", _engine(options)),
         # What it has freed goes back to the system: after a transaction of 60 MB it would keep 800 more.
         *("--setParameter", "tcmallocAggressiveMemoryDecommit=1"),
         # JavaScript on the server is not used, so nobody shall be able to.
