@@ -243,8 +243,9 @@ ASKED: Final = {
 SEVERAL: Final = ",".join("ab" * 40)
 STORED: Final = {
     **{("Patient", name, value): ["a"] for name in ASKED["Patient"][:4] for value in ("(a+)+$", "$where")},
-    **{("Patient", name, SEVERAL): ["b"] for name in ("name", "family")},
-    **{("Patient", name, SEVERAL): ["a", "b"] for name in ("name:contains", "_id")},
+    # Punctuation does not matter: `a+` is `a`, and `aaaa!` is `aaaa`.
+    **{("Patient", name, SEVERAL): ["a", "b"] for name in ("name", "name:contains", "family", "_id")},
+    **{("Patient", name, f"{'a' * 60}!"): ["b"] for name in ("name", "name:contains", "family")},
     ("Patient", "link", SEVERAL): ["b", "c"],
     ("Observation", "code:text", "$ne"): ["o"],
 }
