@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pymongo import AsyncMongoClient
 from fhir_server.store.embedded import MongodOptions, running
 from tests.databases import a_database, a_new_database, gone
 from tests.folders import a_short_folder
-from tests.handing_out import by_file, servers_first
+from tests.handing_out import by_file, servers_first, taking_turns
 
 # In CI the examples of property tests are the same each time; elsewhere they are new ones, and a failure
 # prints how to repeat it. A busy machine is slow, not wrong: there is no deadline for an example.
@@ -38,8 +38,13 @@ ENDING_SECONDS_MAX = 5.0
 FREE_BYTES_MIN = 400 << 20
 """The journal of a server's mongod, and what a test writes."""
 
-HISTORY_SECONDS = 10
-"""For so long the session's mongod keeps what was deleted, and searches walk over it; 300 by default."""
+HISTORY_SECONDS = 30
+"""
+For so long the session's mongod keeps what was deleted, and searches walk over it; 300 by default.
+
+A reader of one moment is refused when it is longer ago, and where nobody writes the moment is that of the
+last write: up to ten seconds before, when mongod writes something by itself.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +65,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--numprocesses`; see tests/handing_out.py."""
     return by_file(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The wait of a test that runs alone, and for one, is no part of the time that it may take."""
+    with taking_turns(item):
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,11 +2,15 @@
 How tests are handed out to two processes: by file, so that what a file's tests share is made once.
 
 Each process has a mongod of its own. What starts whole servers, kills them, or measures time or memory
-is one piece of work, and the first: at most one of such tests runs at a time, whatever else does.
+is one piece of work, and the first: at most one of such tests runs at a time, whatever else does. One that
+compares how long something takes is marked `alone`, and nothing else runs meanwhile.
 """
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +41,21 @@ def by_file(config: pytest.Config, log: Any) -> Any:
     scheduling = LoadScopeScheduling(config, log)
     scheduling._split_scope = _piece_of
     return scheduling
+
+
+@contextmanager
+def taking_turns(item: pytest.Item) -> Iterator[None]:
+    """While a test that is marked `alone` runs, no other process of the run is in one."""
+    if not hasattr(item.config, "workerinput"):
+        yield
+        return
+    # Two files that are there anyway, as locks.
+    with Path(__file__).open("rb") as gate, Path(__file__).with_name("conftest.py").open("rb") as room:
+        # Who waits for the room to be empty holds the gate, so that nobody else enters meanwhile.
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
 
 
 def _piece_of(nodeid: str) -> str:

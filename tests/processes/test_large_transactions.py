@@ -107,6 +107,7 @@ async def large() -> AsyncIterator[Large]:
             await serving.end()
 
 
+@pytest.mark.alone
 async def test_a_large_transaction_is_whole_and_keeps_nobody_waiting(large: Large, entries: int) -> None:
     mark, bundle = large.bundle(entries)
     serving = large.serving
