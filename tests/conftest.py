@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from hypothesis import settings
-from pymongo import AsyncMongoClient
 
 from fhir_server.store.embedded import MongodOptions, running
 from tests.databases import a_database, a_new_database, gone
@@ -37,14 +36,6 @@ PR_SET_CHILD_SUBREAPER = 36
 ENDING_SECONDS_MAX = 5.0
 FREE_BYTES_MIN = 400 << 20
 """The journal of a server's mongod, and what a test writes."""
-
-HISTORY_SECONDS = 30
-"""
-For so long the session's mongod keeps what was deleted, and searches walk over it; 300 by default.
-
-A reader of one moment is refused when it is longer ago, and where nobody writes the moment is that of the
-last write: up to ten seconds before, when mongod writes something by itself.
-"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -108,10 +99,6 @@ async def mongodb_url(nothing_left_behind: None) -> AsyncIterator[str]:
     options = MongodOptions(cache_gb=0.5, idle_file_seconds_max=5, journal_file_mb=20)
     with a_short_folder() as folder:
         async with running(folder / "session", options, "pytest") as mongod:
-            async with AsyncMongoClient[dict[str, Any]](mongod.url) as client:
-                await client.admin.command(
-                    {"setParameter": 1, "minSnapshotHistoryWindowInSeconds": HISTORY_SECONDS}
-                )
             yield mongod.url
 
 

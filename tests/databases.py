@@ -26,6 +26,9 @@ EMPTIED_DOCUMENTS_MAX: Final = 500
 AWAY_SECONDS_MAX: Final = 30
 """A mongod that was killed is started again within a second or two."""
 
+HISTORY_SECONDS: Final = 300
+"""https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-param.minSnapshotHistoryWindowInSeconds"""
+
 gone: Final[list[str]] = []
 """Why there is no mongod any more, once that has been seen."""
 
@@ -41,6 +44,7 @@ async def a_database(mongodb_url: str) -> AsyncIterator[str]:
     name = free.pop() if free else f"test-{uuid4().hex}"
     yield name
     async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
+        await forget(client)
         if await _emptied(client[name]):
             free.append(name)
         else:
@@ -66,6 +70,19 @@ async def a_new_database(mongodb_url: str) -> AsyncIterator[str]:
     yield name
     async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
         await client.drop_database(name)
+
+
+async def forget(client: AsyncMongoClient[dict[str, Any]]) -> None:
+    """
+    Let mongod let go of what was deleted before.
+
+    It keeps that for readers of a moment up to five minutes ago, and all searches walk over it. Nobody
+    reads between two tests.
+    """
+    for seconds in (0, HISTORY_SECONDS):
+        await client.admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": seconds})
+        # The oldest moment that is kept moves on with a write.
+        await client["test-moments"]["moments"].replace_one({"_id": "now"}, {"kept": seconds}, upsert=True)
 
 
 async def _emptied(database: AsyncDatabase[dict[str, Any]]) -> bool:

@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 from fhir_server.store.documents import Document
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.store import Store
+from tests.databases import forget
 from tests.store.versions import Clock
 
 OpenStore = Callable[..., Awaitable[Store]]
@@ -41,6 +42,7 @@ async def open_store(
     for collection in EMPTIED:
         await client[DATABASE][collection].delete_many({})
     await client[DATABASE]["state"].delete_many({"_id": {"$ne": "schema"}})
+    await forget(client)
     async with AsyncExitStack() as stack:
         seeds = iter(range(1, 100))
 
