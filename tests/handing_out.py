@@ -55,7 +55,11 @@ def taking_turns(item: pytest.Item) -> Iterator[None]:
         fcntl.flock(gate, fcntl.LOCK_EX)
         fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
+        try:
+            yield
+        finally:
+            # Closing would not do: a process that the test forked has the file open, too.
+            fcntl.flock(room, fcntl.LOCK_UN)
 
 
 def _piece_of(nodeid: str) -> str:
