@@ -217,7 +217,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     tokens = Tokens(keys, settings.base_url, definitions().resource_types, zone)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
     parameters = SearchParameters(store)
-    consents = Consents(table, store, parameters)
+    consents = Consents(table, store, parameters, utc_now)
     seals = Seals(keys, SEALED_FOR)
     services = Services(
         settings,
@@ -235,7 +235,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
         registered(settings),
         measures,
     )
-    await services.consents.current()
+    await services.consents.refreshed()
     return services
 
 

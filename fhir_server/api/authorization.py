@@ -1,5 +1,5 @@
 """
-The authorization server's endpoints, beside the FHIR base: /auth/token.
+The authorization server's endpoints, beside the FHIR base: /auth/token and /auth/revoke.
 
 https://www.rfc-editor.org/rfc/rfc6749, https://hl7.org/fhir/smart-app-launch/
 """
@@ -15,7 +15,13 @@ from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Headers, Response, Send
-from fhir_server.pipeline.authorizing import TOKEN_PATH, record_refused_token, token_for
+from fhir_server.pipeline.authorizing import (
+    REVOCATION_PATH,
+    TOKEN_PATH,
+    record_refused_token,
+    revoked_for,
+    token_for,
+)
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import to_text
@@ -25,7 +31,7 @@ from fhir_server.smart.refusals import TokenRefused
 log = structlog.get_logger()
 
 FORM_BYTES_MAX: Final = 65_536
-AUTHORIZATION: Final = frozenset((TOKEN_PATH,))
+AUTHORIZATION: Final = frozenset((TOKEN_PATH, REVOCATION_PATH))
 """Addresses that need no token: tokens come from here."""
 
 _JSON: Final = b"application/json"
@@ -52,11 +58,14 @@ class Authorization:
 
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         if scope["method"] != "POST":
-            return _error(405, "invalid_request", "Tokens are asked for by POST", [(b"allow", b"POST")])
+            return _error(405, "invalid_request", "It is asked by POST", [(b"allow", b"POST")])
         try:
             form = await _form(
                 Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
             )
+            if scope["path"] == REVOCATION_PATH:
+                await revoked_for(form, self._services, contact)
+                return Response(200, _PRAGMA, b"")
             issued = await token_for(form, self._services, contact)
         except TokenRefused as refused:
             return await self._refused(refused, contact)

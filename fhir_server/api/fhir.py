@@ -29,7 +29,7 @@ from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
 from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
 from fhir_server.interactions.answers import Answer
-from fhir_server.pipeline.authorizing import token_url
+from fhir_server.pipeline.authorizing import revocation_url, token_url
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
@@ -137,7 +137,8 @@ class Fhir:
             raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address", allowed=allowed)
         headers = [(b"allow", ", ".join(allowed).encode())] if request.method == "OPTIONS" else []
         if path == DISCOVERY and not headers:
-            told = smart_configuration(token_url(self._services.settings.base_url))
+            base_url = self._services.settings.base_url
+            told = smart_configuration(token_url(base_url), revocation_url(base_url))
             return Response(200, [], to_text(told), b"application/json")
         if path and headers:
             return Response(204, headers, b"")
@@ -148,13 +149,18 @@ class Fhir:
         scheme, _, token = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("An access token is needed: Authorization: Bearer")
-        now = int(self._services.clock().timestamp())
+        caller = await self._verified(token.strip())
+        self._services.consents.require_holds(caller)
+        return caller
+
+    async def _verified(self, token: str) -> Caller:
+        tokens, now = self._services.tokens, int(self._services.clock().timestamp())
         try:
-            return self._services.tokens.verify(token.strip(), now=now)
+            return tokens.verify(token, now=now)
         except UnknownKey:
             # Keys may have been rotated a moment ago.
             if await self._services.keyring.renewed():
-                return self._services.tokens.verify(token.strip(), now=now)
+                return tokens.verify(token, now=now)
             raise
 
     async def _refused(

@@ -48,7 +48,7 @@ class Metadata:
         """Raises Invalid for what cannot be asked for, NotAcceptable for a format that is none of ours."""
         asked = capabilities_from(request.parameters, lenient=request.handling == "lenient")
         with suppress(Unavailable):
-            await self._services.consents.current()
+            await self._services.consents.refreshed()
         form = (
             asked,
             request.wanted,

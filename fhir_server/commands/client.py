@@ -21,6 +21,8 @@ from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
 from fhir_server.smart.clients import Client, InvalidClient, registration
+from fhir_server.smart.revocations import of_client
+from fhir_server.smart.tokens import LONGEST
 from fhir_server.store.database import Unsuitable
 from fhir_server.store.embedded import CannotStart
 from fhir_server.store.store import Store
@@ -106,13 +108,17 @@ def remove(
     mongodb_url: MongodbUrl = None,
 ) -> None:
     """
-    Give it no tokens any more; those that it has hold for five minutes at most.
+    Give it no tokens any more, and revoke those that it has.
 
     Example: fhir-server client remove 2f1c...
     """
 
     async def do(store: Store) -> bool:
-        return await store.clients.remove(client_id)
+        removed = await store.clients.remove(client_id)
+        if removed:
+            now = utc_now()
+            await store.revocations.add(of_client(client_id, now, now + LONGEST))
+        return removed
 
     if not _with_store(data_dir, mongodb_url, do):
         fail("There is no client of this id")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -16,12 +15,9 @@ from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError, TooManyKeysError
 from fhir_server.smart.keys import rotate as to_a_new_one
 from fhir_server.smart.secret import wrapping_secret
-from fhir_server.smart.tokens import LIFETIME_SECONDS_MAX
+from fhir_server.smart.tokens import LONGEST
 from fhir_server.store.database import Unsuitable
 from fhir_server.store.embedded import CannotStart
-
-KEPT: Final = timedelta(seconds=LIFETIME_SECONDS_MAX)
-"""No token lives longer, so none is refused for the key that signed it."""
 
 keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
 
@@ -58,4 +54,4 @@ def rotate(
 async def _rotated(told: Settings) -> str:
     async with opened(told, "keys") as store:
         secret = wrapping_secret(told.data_dir, told.secret)
-        return await to_a_new_one(store.state, secret, utc_now(), kept=KEPT)
+        return await to_a_new_one(store.state, secret, utc_now(), kept=LONGEST)

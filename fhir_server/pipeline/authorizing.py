@@ -1,5 +1,5 @@
 """
-The token endpoint: from a form to an access token, or a refusal; either way a record.
+Tokens given and taken back: from a form to an access token, or to none; either way a record.
 
 The checks come in order, and who the client is comes before what it wants. An assertion is used up by the
 first who presents it, before anything is granted: of two workers that get it at once one grants it.
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from audit.record import Record
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.definitions import definitions
+from fhir_server.r4.errors import Unauthenticated
 from fhir_server.search.values.site import Site
 from fhir_server.smart.assertions import Refused, Unverified, unverified, verified
 from fhir_server.smart.caller import Contact
@@ -26,8 +27,10 @@ from fhir_server.smart.clients import Client
 from fhir_server.smart.flows.client_credentials import granted_to
 from fhir_server.smart.jwks import JwksError
 from fhir_server.smart.refusals import TokenRefused
+from fhir_server.smart.revocations import of_token
 
 TOKEN_PATH: Final = "/auth/token"  # noqa: S105 - an address
+REVOCATION_PATH: Final = "/auth/revoke"
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _UNKNOWN: Final = "The client is not known, or its assertion does not hold"
 
@@ -52,12 +55,23 @@ class Issued:
 
 def token_url(base_url: str) -> str:
     """Where tokens are asked for, which is the audience of assertions too."""
+    return _beside(base_url, TOKEN_PATH)
+
+
+def revocation_url(base_url: str) -> str:
+    """Where tokens are taken back."""
+    return _beside(base_url, REVOCATION_PATH)
+
+
+def _beside(base_url: str, path: str) -> str:
     parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc}{TOKEN_PATH}"
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 async def token_for(form: Mapping[str, str], services: Services, contact: Contact) -> Issued:
     """What the form asks for, recorded. Raises TokenRefused, which is not recorded yet, and Unavailable."""
+    if form.get("grant_type") != "client_credentials":
+        raise TokenRefused("unsupported_grant_type", "`grant_type` is client_credentials")
     client = await _authenticated(form, services)
     try:
         issued = _issued(client, form, services)
@@ -68,6 +82,26 @@ async def token_for(form: Mapping[str, str], services: Services, contact: Contac
     return issued
 
 
+async def revoked_for(form: Mapping[str, str], services: Services, contact: Contact) -> None:
+    """
+    Takes back the token that the form names, if it is one of the client's: whether it was is not said.
+
+    Raises as `token_for`. https://www.rfc-editor.org/rfc/rfc7009#section-2
+    """
+    if not form.get("token"):
+        raise TokenRefused("invalid_request", "`token` is the token that shall hold no more")
+    client = await _authenticated(form, services)
+    now = services.clock()
+    try:
+        caller = services.tokens.verify(form["token"], now=int(now.timestamp()))
+    except Unauthenticated:
+        caller = None
+    if caller is not None and caller.client == client.id:
+        until = datetime.fromtimestamp(caller.expires, UTC)
+        await services.store.revocations.add(of_token(caller.token_id, now, until))
+    await services.store.append(_record(200, contact, services, client.id, None, "logout"))
+
+
 async def record_refused_token(refused: TokenRefused, services: Services, contact: Contact) -> None:
     """Raises Unavailable."""
     reason = f"{refused.error}: {refused}"
@@ -75,8 +109,6 @@ async def record_refused_token(refused: TokenRefused, services: Services, contac
 
 
 async def _authenticated(form: Mapping[str, str], services: Services) -> Client:
-    if form.get("grant_type") != "client_credentials":
-        raise TokenRefused("unsupported_grant_type", "`grant_type` is client_credentials")
     if form.get("client_assertion_type") != ASSERTION_TYPE or "client_secret" in form:
         raise TokenRefused("invalid_client", f"`client_assertion_type` is {ASSERTION_TYPE}, without a secret")
     try:
@@ -119,11 +151,16 @@ def _issued(client: Client, form: Mapping[str, str], services: Services) -> Issu
 
 
 def _record(
-    status: int, contact: Contact, services: Services, client: str | None, reason: str | None
+    status: int,
+    contact: Contact,
+    services: Services,
+    client: str | None,
+    reason: str | None,
+    interaction: str = "login",
 ) -> Record:
     return Record(
         time=services.clock(),
-        interaction="login",
+        interaction=interaction,
         outcome="success" if reason is None else "failed" if status >= 500 else "refused",
         status=status,
         request_id=contact.request_id,

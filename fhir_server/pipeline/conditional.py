@@ -104,7 +104,7 @@ async def existing(key: Key, caller: Caller, services: Services, trail: Trail) -
     """
     access = admit(caller, key.type, "s", services.clock(), services)
     version, epoch = await services.store.current(key, tokens=access.needs_tokens)
-    await services.consents.as_of(epoch)
+    await services.consents.as_of(epoch, caller)
     try:
         shown = release(version, key, access, trail)
     except FhirError as gone:

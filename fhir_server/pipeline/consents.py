@@ -21,6 +21,7 @@ from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import from_text
 from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.smart.caller import Caller
+from fhir_server.smart.revocations import Revoked
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store
 
@@ -30,29 +31,56 @@ Result = TypeVar("Result")
 class Consents:
     """Decides for callers, and keeps the table up to date, and `parameters` with it."""
 
-    def __init__(self, table: ConsentTable, store: Store, parameters: SearchParameters) -> None:
+    def __init__(
+        self,
+        table: ConsentTable,
+        store: Store,
+        parameters: SearchParameters,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._table = table
+        self._revoked = Revoked()
+        self._revoked_as_of = 0
+        self._clock = clock
         self._store = store
         self._parameters = parameters
         self._refreshing = asyncio.Lock()
 
-    async def as_of(self, epoch: Epoch) -> None:
-        """Make the table at least as new as `epoch`."""
+    async def as_of(self, epoch: Epoch, caller: Caller) -> None:
+        """
+        Make the table at least as new as `epoch`. Raises Unauthenticated when the caller's token was revoked
+        by then.
+        """
+        await self._made_as_new_as(epoch)
+        self._revoked.require_holds(caller)
+
+    async def current(self, caller: Caller) -> None:
+        """Make the table as new as the database is now. Raises as `as_of`."""
+        await self.as_of(await self._store.epoch(), caller)
+
+    def require_holds(self, caller: Caller) -> None:
+        """Raises Unauthenticated when it is known here already that the caller's token was revoked."""
+        self._revoked.require_holds(caller)
+
+    async def refreshed(self) -> None:
+        """The same for nobody's sake."""
+        await self._made_as_new_as(await self._store.epoch())
+
+    async def _made_as_new_as(self, epoch: Epoch) -> None:
         if epoch.parameters > self._parameters.catalogue.epoch:
             await self._parameters.as_of(epoch)
-        if epoch.consents <= self._table.epoch:
+        if epoch.consents <= self._table.epoch and epoch.revoked <= self._revoked_as_of:
             return
         async with self._refreshing:
-            if epoch.consents <= self._table.epoch:
-                return
-            changed = await self._store.consents_changed_after(self._table.epoch)
-            self._table.apply(
-                [(v.key.id, None if v.body is None else from_text(v.body)) for v in changed], epoch.consents
-            )
-
-    async def current(self) -> None:
-        """Make the table as new as the database is now."""
-        await self.as_of(await self._store.epoch())
+            if epoch.revoked > self._revoked_as_of:
+                self._revoked.add(await self._store.revocations.after(self._revoked_as_of), self._clock())
+                self._revoked_as_of = epoch.revoked
+            if epoch.consents > self._table.epoch:
+                changed = await self._store.consents_changed_after(self._table.epoch)
+                self._table.apply(
+                    [(v.key.id, None if v.body is None else from_text(v.body)) for v in changed],
+                    epoch.consents,
+                )
 
     def decide(self, patients: Sequence[str], caller: Caller, now: datetime) -> Decision:
         """Do the consents of all these patients let this caller through?"""
@@ -79,7 +107,7 @@ class Consents:
             as_of = self._table.epoch
             restriction = self._table.restriction(requester(caller), now)
             result, epoch = await asyncio.gather(outcome(restriction), self._store.epoch())
-            await self.as_of(epoch)
+            await self.as_of(epoch, caller)
             if epoch.consents > as_of:
                 continue
             if isinstance(result, FhirError):

@@ -143,7 +143,7 @@ async def _rehearsed(writing: Writing, caller: Caller, services: Services, trail
     """What would refuse the write now, as it would be refused; nothing is written."""
     try:
         access = admit_write(writing, caller, services)
-        await services.consents.current()
+        await services.consents.current(caller)
         key = key_for(writing, services)
         prepared = await prepared_in_turn(writing, key, services)
         if prepared is not None:
@@ -151,7 +151,7 @@ async def _rehearsed(writing: Writing, caller: Caller, services: Services, trail
         planned = plan(writing, prepared, access, trail)
         if not isinstance(writing, Create):
             current, epoch = await services.store.current(key, tokens=access.needs_tokens)
-            await services.consents.as_of(epoch)
+            await services.consents.as_of(epoch, caller)
             planned.write.judge(current, services.clock())
     except FhirError as refusal:
         if refusal.status >= 500:

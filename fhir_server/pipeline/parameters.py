@@ -78,7 +78,7 @@ def _words(parameters: Parameters) -> Iterable[str]:
 class Agreed(Protocol):
     """Whoever can make what this process knows as new as the database."""
 
-    async def current(self) -> None: ...
+    async def refreshed(self) -> None: ...
 
 
 async def by_the_newest(
@@ -101,7 +101,7 @@ async def by_the_newest(
         except FhirError as refusal:
             if refusal.recorded or not isinstance(refusal, Invalid | Unavailable):
                 raise
-            await agreed.current()
+            await agreed.refreshed()
             if in_force() is known:
                 explained = await parameters.explained(refusal, (asked,))
                 if explained is refusal:

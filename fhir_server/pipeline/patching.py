@@ -108,7 +108,7 @@ async def planned_change(
     update = Update(key, {}, if_match)
     writing = admit_write(update, caller, services)
     version, epoch = await services.store.current(key, tokens=reading.needs_tokens)
-    await services.consents.as_of(epoch)
+    await services.consents.as_of(epoch, caller)
     shown = release(version, key, reading, trail)
     if shown is not version:
         raise Forbidden(f"{key} is shown to this caller in part, and cannot be patched")

@@ -30,10 +30,10 @@ async def shown_version(key: Key, caller: Caller, services: Services, trail: Tra
     access = admit(caller, key.type, "r", services.clock(), services)
     if key.type == "AuditEvent":
         version = await audit_event(key.id, services)
-        await services.consents.current()
+        await services.consents.current(caller)
     else:
         version, epoch = await services.store.current(key, tokens=access.needs_tokens)
-        await services.consents.as_of(epoch)
+        await services.consents.as_of(epoch, caller)
     return release(version, key, access, trail)
 
 
@@ -47,7 +47,7 @@ async def run_vread(interaction: Vread, caller: Caller, services: Services, trai
         version = await audit_event(key.id, services) if number == 1 else None
     else:
         version = await services.store.version(key, number)
-    await services.consents.current()
+    await services.consents.current(caller)
     shown = release(version, key, access, trail)
     if key.type != "AuditEvent":
         await _require_still_seen(key, access, services, trail)
@@ -61,7 +61,7 @@ async def _require_still_seen(key: Key, access: Access, services: Services, trai
     What was moved to another patient was theirs all along, its older versions with it.
     """
     newest, epoch = await services.store.current(key, tokens=access.needs_tokens)
-    await services.consents.as_of(epoch)
+    await services.consents.as_of(epoch, trail.caller)
     if newest is not None:
         trail.touches(newest.entry.patients)
         access.require_seen(newest)

@@ -92,7 +92,7 @@ class Reindexing:
         while True:
             started = time.perf_counter()
             # By the newest parameters, whoever declared them: an entry is never made by older ones.
-            await self.consents.current()
+            await self.consents.refreshed()
             found = await self.store.passes.some(one, RESOURCES_AT_ONCE)
             if not found:
                 break

@@ -90,7 +90,7 @@ class TransactionRun:
         """The writes, none of which has happened."""
         run = self.performing
         writing = [entry for stage in in_stages(self.entries)[:-1] for entry in stage]
-        await run.services.consents.current()
+        await run.services.consents.current(run.caller)
         found = await settled(writing, self.bundle.asked, run.caller, run.services, run.trail)
         await _require_distinct(found.steps)
         async for entry in in_slices(writing):
@@ -115,7 +115,7 @@ class TransactionRun:
             try:
                 return await self.committed(prospect)
             except Moved:
-                await services.consents.current()
+                await services.consents.current(self.performing.caller)
                 async for index, ready in in_slices(list(prospect.ready.items())):
                     base_url = services.settings.base_url
                     prospect.ready[index] = indexed_anew(ready, base_url=base_url, zone=services.zone)

@@ -92,7 +92,7 @@ async def run_write(
 ) -> Answer:
     """`content` is what has been made of the interaction's own already, in a batch."""
     access = admit_write(interaction, caller, services)
-    await services.consents.current()
+    await services.consents.current(caller)
     match content:
         case None:
             prepared = await prepared_in_turn(interaction, key_for(interaction, services), services)
@@ -107,7 +107,7 @@ async def run_write(
             return await committed(plan(interaction, prepared, access, trail), services)
         except Moved:
             # Nothing can have but the search parameters: there is no condition, and no version is meant.
-            await services.consents.current()
+            await services.consents.current(caller)
             assert prepared is not None, "a delete is indexed by nothing"
             base_url = services.settings.base_url
             prepared = indexed_anew(prepared, base_url=base_url, zone=services.zone)

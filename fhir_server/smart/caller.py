@@ -18,7 +18,8 @@ class Caller:
 
     `client` is the client_id; `user` a reference (`Practitioner/7`, from fhirUser) or None for
     a system; `patient` the id of the launch context; `purpose` a PurposeOfUse code (`TREAT`);
-    `token_id` the jti, the only part of the token that is ever recorded.
+    `token_id` the jti, the only part of the token that is ever recorded. It was `issued` and `expires` in
+    seconds since 1970.
     """
 
     client: str
@@ -29,6 +30,7 @@ class Caller:
     purpose: str
     token_id: str
     expires: int
+    issued: int = 0
 
 
 @dataclass(frozen=True, slots=True)

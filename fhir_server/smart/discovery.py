@@ -10,10 +10,11 @@ from fhir_server.r4.resource import Resource
 from fhir_server.smart.jwks import ALGORITHMS
 
 
-def smart_configuration(token_endpoint: str) -> Resource:
+def smart_configuration(token_endpoint: str, revocation_endpoint: str) -> Resource:
     """Only what works is listed: tokens come from here for back-end services, else from the operator."""
     return {
         "token_endpoint": token_endpoint,
+        "revocation_endpoint": revocation_endpoint,
         "grant_types_supported": ["client_credentials"],
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),

@@ -8,6 +8,7 @@ environment, so a copy of the database alone signs nothing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -126,17 +127,23 @@ class Keyring:
         self._secret = secret
         self._seconds = seconds
         self._looked = seconds()
+        self._looking = asyncio.Lock()
 
     async def renewed(self) -> bool:
         """
         Look whether keys were rotated, and say so; at most once in LOOKED_SECONDS, however often it is asked.
         """
-        if self._seconds() < self._looked + LOOKED_SECONDS:
-            return False
-        self._looked = self._seconds()
-        document = await self._state.get(*_DOCUMENT)
-        assert document is not None, "it is never removed"
-        return self.keys.renew(_signing_keys(_unwrap(document["wrapped"], self._secret)))
+        generation = self.keys.generation
+        async with self._looking:
+            if self.keys.generation != generation:
+                # Somebody else has looked meanwhile.
+                return True
+            if self._seconds() < self._looked + LOOKED_SECONDS:
+                return False
+            self._looked = self._seconds()
+            document = await self._state.get(*_DOCUMENT)
+            assert document is not None, "it is never removed"
+            return self.keys.renew(_signing_keys(_unwrap(document["wrapped"], self._secret)))
 
 
 class _Signing(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final
 
 from joserfc import jwt
@@ -32,6 +32,8 @@ SERVED: Final = ("settings", "served")
 TOKEN_CHARACTERS_MAX: Final = 8_192
 REMEMBERED_MAX: Final = 10_000
 LIFETIME_SECONDS_MAX: Final = 30 * 24 * 3600
+LONGEST: Final = timedelta(seconds=LIFETIME_SECONDS_MAX)
+"""No token lives longer."""
 _CLOCK_SKEW_SECONDS: Final = 10
 _TYPE: Final = "at+jwt"
 
@@ -151,4 +153,5 @@ class Tokens:
             purpose=claims.get("purpose") or ("HOPERAT" if system else "TREAT"),
             token_id=str(claims["jti"]),
             expires=expires,
+            issued=issued,
         )

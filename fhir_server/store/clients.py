@@ -47,7 +47,7 @@ class Clients:
         return kept == value
 
     async def remove(self, id: str) -> bool:
-        """It gets no token any more; False when there was none. Tokens that it has hold until they expire."""
+        """It gets no token any more; False when there was none. Those that it has are revoked apart."""
         with translated():
             done = await self._database.state.delete_one({"_id": f"{KIND}/{id}"})
         return done.deleted_count == 1

@@ -32,8 +32,8 @@ from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.routes import DATED, LASTING, OF_PATIENT
 
-SCHEMA_VERSION: Final = 8
-SCHEMA_VERSION_MIN: Final = 8
+SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION_MIN: Final = 9
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
 LOCK_SECONDS: Final = 9
@@ -63,6 +63,7 @@ class Database:
     ledger: Collection
     shards: Collection
     locks: Collection
+    revoked: Collection
     writers: Collection
     state: Collection
     inbox: Collection
@@ -235,6 +236,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "ledger": [_index("tok", "-t", "-_id"), _index("-t", "-_id")],
     "shards": [],
     "locks": [_index("at", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
+    "revoked": [_index("at", expireAfterSeconds=0), _index("n")],
     "writers": [_index("until", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
     "state": [],
     "inbox": [_index("status", "received")],

@@ -26,7 +26,8 @@ EPOCH_ID: Final = "~epoch"
 
 class Epoch(NamedTuple):
     """
-    How often what has changed: Consents; search parameters, in what is answered and in what is indexed.
+    How often what has changed: Consents; search parameters, in what is answered and in what is indexed;
+    which tokens have been revoked.
 
     A search is answered by the parameters of `parameters`, an entry is made by those of `indexed`.
     """
@@ -34,13 +35,14 @@ class Epoch(NamedTuple):
     consents: int = 0
     parameters: int = 0
     indexed: int = 0
+    revoked: int = 0
 
 
 def epoch_of(fields: Mapping[str, Any] | None) -> Epoch:
     """What the document says; None is the beginning."""
     if fields is None:
         return Epoch()
-    return Epoch(fields.get("n", 0), fields.get("p", 0), fields.get("i", 0))
+    return Epoch(fields.get("n", 0), fields.get("p", 0), fields.get("i", 0), fields.get("r", 0))
 
 
 async def move_parameters(database: Database, session: AsyncClientSession, *, indexed: bool) -> None:
@@ -50,17 +52,26 @@ async def move_parameters(database: Database, session: AsyncClientSession, *, in
     )
 
 
+async def move_revoked(database: Database, session: AsyncClientSession) -> int:
+    """As `next_epoch`, for what has been revoked."""
+    return await _moved(database, session, "r")
+
+
 async def next_epoch(database: Database, session: AsyncClientSession) -> int:
     """Moves the epoch within a transaction; two that do so at once cannot both commit."""
+    return await _moved(database, session, "n")
+
+
+async def _moved(database: Database, session: AsyncClientSession, number: str) -> int:
     moved = await database.resources.find_one_and_update(
         {"_id": EPOCH_ID},
-        {"$inc": {"n": 1}},
+        {"$inc": {number: 1}},
         upsert=True,
         return_document=ReturnDocument.AFTER,
         session=session,
     )
     assert moved is not None, "an upsert leaves a document"
-    return int(moved["n"])
+    return int(moved[number])
 
 
 async def consents_changed_after(database: Database, epoch: int) -> list[Version]:

@@ -43,6 +43,7 @@ from fhir_server.store.passes import Passes
 from fhir_server.store.plan import Planner
 from fhir_server.store.positions import Position
 from fhir_server.store.reader import Fetched, Reader
+from fhir_server.store.revocations import Revocations
 from fhir_server.store.search import Search
 from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.sessions import release_sessions
@@ -91,6 +92,7 @@ class Store:
             loop.create_task(watermark.publish_for_ever()),
         ]
         self.state = State(database)
+        self.revocations = Revocations(database)
         self.clients = Clients(database, self.state)
         self.inbox = Inbox(database, limits=limits)
         self.passes = Passes(database, owner=owner, limits=limits)

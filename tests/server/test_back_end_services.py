@@ -304,6 +304,39 @@ async def test_each_token_and_each_refusal_is_recorded(server: Server, service: 
     assert unproven.reason.startswith("invalid_client")
 
 
+async def revoke(server: Server, form: dict[str, str]) -> httpx.Response:
+    async with server.bearing(None) as http:
+        return await http.post("http://fhir.example/auth/revoke", data=form)
+
+
+async def test_a_service_gives_its_token_back(server: Server, service: BackEnd) -> None:
+    """[F4] RFC 7009"""
+    token = (await ask(server, service.form())).json()["access_token"]
+    answer = await revoke(server, service.form(token=token))
+    assert (answer.status_code, answer.content) == (httpx.codes.OK, b"")
+    async with server.bearing(token) as http:
+        assert (await http.get("/Patient/ann")).status_code == httpx.codes.UNAUTHORIZED
+    assert (await server.records())[-2].interaction == "logout"
+
+
+async def test_nobody_takes_another_ones_token_back(server: Server, service: BackEnd) -> None:
+    other = await registered(server, "taker", "system/*.rs")
+    token = (await ask(server, service.form())).json()["access_token"]
+    for given in (token, "nonsense", server.token(client="operator")):
+        assert (await revoke(server, other.form(token=given))).status_code == httpx.codes.OK
+    async with server.bearing(token) as http:
+        assert (await http.get("/Patient/ann")).status_code == httpx.codes.OK
+
+
+async def test_who_proves_nothing_takes_nothing_back(server: Server, service: BackEnd) -> None:
+    token = (await ask(server, service.form())).json()["access_token"]
+    form = service.form(service.assertion(aud="elsewhere"), token=token)
+    refused(await revoke(server, form), "invalid_client", 401)
+    refused(await revoke(server, service.form()), "invalid_request", 400)
+    async with server.bearing(token) as http:
+        assert (await http.get("/Patient/ann")).status_code == httpx.codes.OK
+
+
 async def test_discovery_says_how_to_get_a_token(server: Server) -> None:
     """[D1, D2, D4, D6, R285-289, R378-380]"""
     async with server.bearing(None) as http:
@@ -313,6 +346,7 @@ async def test_discovery_says_how_to_get_a_token(server: Server) -> None:
             assert answer.headers["content-type"] == "application/json"
     told = answer.json()
     assert told["token_endpoint"] == TOKEN
+    assert told["revocation_endpoint"] == "http://fhir.example/auth/revoke"
     assert "client-confidential-asymmetric" in told["capabilities"]
     assert told["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
     assert told["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]

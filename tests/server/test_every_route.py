@@ -38,6 +38,7 @@ PUBLIC_ADDRESSES = {
     "/health/ready",
     "/metrics",
     "/auth/token",
+    "/auth/revoke",
 }
 """The literal list of what needs no token; CORS preflight, which carries none, aside."""
 

@@ -14,14 +14,14 @@ async def test_a_query_is_asked_again_when_somebody_else_has_learnt_of_a_denial(
     asked_under: list[Predicate] = []
     async with server.as_() as client:
         await client.put("/Patient/denying", json=a_patient(id="denying"))
-        await consents.current()
+        await consents.refreshed()
         denial = a_consent("denying", "denial", {"type": "deny"})
         assert (await client.put("/Consent/denial", json=denial)).status_code == 201
 
         async def run(restriction: Predicate) -> int:
             asked_under.append(restriction)
             # Somebody else asks meanwhile.
-            await consents.current()
+            await consents.refreshed()
             return len(asked_under)
 
         caller: Caller = server.services.tokens.verify(

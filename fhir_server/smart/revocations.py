@@ -1,0 +1,56 @@
+"""
+Which tokens hold no more, though they have not expired: https://www.rfc-editor.org/rfc/rfc7009
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from fhir_server.r4.errors import Unauthenticated
+from fhir_server.smart.caller import Caller
+
+
+class Revocation(NamedTuple):
+    """
+    `name` is `token/<jti>` or `client/<client_id>`: that token, or what this client was given up to `before`.
+
+    After `until` none of it would hold anyway.
+    """
+
+    name: str
+    before: datetime
+    until: datetime
+
+
+def of_token(token_id: str, now: datetime, until: datetime) -> Revocation:
+    """Of one token, by its jti."""
+    return Revocation(f"token/{token_id}", now, until)
+
+
+def of_client(client_id: str, now: datetime, until: datetime) -> Revocation:
+    """Of all that this client has been given until now."""
+    return Revocation(f"client/{client_id}", now, until)
+
+
+class Revoked:
+    """What one process knows of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Revocation] = {}
+
+    def add(self, revocations: Iterable[Revocation], now: datetime) -> None:
+        """Know these too, and forget what is over."""
+        self._known = {name: one for name, one in self._known.items() if one.until > now}
+        self._known.update((one.name, one) for one in revocations)
+
+    def require_holds(self, caller: Caller) -> None:
+        """Raises Unauthenticated when the caller's token has been revoked."""
+        if not self._known:
+            return
+        of_all = self._known.get(f"client/{caller.client}")
+        if f"token/{caller.token_id}" in self._known or (
+            of_all is not None and caller.issued <= int(of_all.before.timestamp())
+        ):
+            raise Unauthenticated("The access token has been revoked")
