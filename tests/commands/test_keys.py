@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
-from fhir_server.smart.keys import Keyring, load_or_create, rotate
+from fhir_server.smart.keys import LOOKED_SECONDS, Keyring, load_or_create, rotate
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import Grant, Tokens
 from tests.server.running import BASE, serving
@@ -32,6 +33,8 @@ async def test_a_running_server_takes_tokens_of_the_new_key_at_once(
         secret = wrapping_secret(tmp_path, None)
         keys = await load_or_create(services.store.state, secret, services.clock())
         assert keys.current_id == done.stdout.strip()
+        # It may have looked for keys a moment ago.
+        await asyncio.sleep(LOOKED_SECONDS)
         # As a process does that knows of the rotation already.
         now = int(services.clock().timestamp())
         after = Tokens(keys, BASE, PATIENTS).issue(
