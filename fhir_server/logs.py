@@ -21,7 +21,7 @@ FIELDS: Final = frozenset(
     {
         "address", "application", "attempt", "bytes", "client", "code", "connections", "control_id",
         "count", "data", "duration_ms", "error", "event", "exception", "exit_code", "facility",
-        "host", "interaction", "level", "logger", "message", "message_id", "name", "order",
+        "host", "interaction", "kid", "level", "logger", "message", "message_id", "name", "order",
         "parameters", "path", "peer", "pid", "port", "process", "reason", "request_id", "route",
         "seconds", "sender", "signal", "state", "status", "structure", "time", "type", "unmapped",
         "url", "version", "worker", "workers",

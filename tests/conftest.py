@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
 
 from fhir_server.store.embedded import MongodOptions, running
@@ -83,6 +84,13 @@ def nothing_left_behind() -> Iterator[None]:
     while (left := _children()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == [], "stop what a test starts"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that ran in this process says for it what is logged."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

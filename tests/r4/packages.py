@@ -17,7 +17,7 @@ SYNTHEA: Final = SHARED / "data" / "synthea"
 
 def _package(name: str, variable: str) -> Path:
     unpacked = SHARED / f"hl7.fhir.r4.{name}-4.0.1" / "package"
-    return Path(os.environ.get(variable, unpacked))
+    return Path(os.environ.get(variable) or unpacked)
 
 
 EXAMPLES: Final = _package("examples", "FHIR_R4_EXAMPLES")

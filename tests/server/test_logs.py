@@ -5,18 +5,11 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from fhir_server.logs import configure
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 class _Stream(io.BytesIO):
