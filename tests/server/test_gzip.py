@@ -25,7 +25,7 @@ SENT = {"Content-Type": "application/fhir+json", "Content-Encoding": "gzip"}
 LONG = "The quick brown fox jumps over the lazy dog. " * 60
 
 
-def packed(content: bytes) -> bytes:
+def gzipped(content: bytes) -> bytes:
     """Without the time of packing: a test is called by what it sends, the same in each process."""
     return gzip.compress(content, mtime=0)
 
@@ -47,14 +47,14 @@ async def test_a_packed_body_is_unpacked(server: Server) -> None:
     text = json.dumps(a_long_patient(id="p")).encode()
     xml = f'<Patient xmlns="http://hl7.org/fhir"><id value="x"/><name><text value="{LONG}"/></name></Patient>'
     async with server.as_() as client:
-        members = packed(text[:700]) + packed(text[700:])
-        for body in (packed(text), members):
+        members = gzipped(text[:700]) + gzipped(text[700:])
+        for body in (gzipped(text), members):
             assert (await client.put("/Patient/p", content=body, headers=SENT)).is_success
         sent = SENT | {"Content-Type": "application/fhir+xml"}
-        assert (await client.put("/Patient/x", content=packed(xml.encode()), headers=sent)).is_success
+        assert (await client.put("/Patient/x", content=gzipped(xml.encode()), headers=sent)).is_success
         found = [(await client.get(f"/Patient/{id}")).json()["name"][0]["text"] for id in ("p", "x")]
         form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "x-gzip"}
-        search = await client.post("/Patient/_search", content=packed(b"_id=p"), headers=form)
+        search = await client.post("/Patient/_search", content=gzipped(b"_id=p"), headers=form)
     assert found == [LONG, LONG]
     assert len(search.json()["entry"]) == 1
 
@@ -62,20 +62,20 @@ async def test_a_packed_body_is_unpacked(server: Server) -> None:
 @pytest.mark.parametrize(
     ("coding", "body", "status"),
     [
-        ("gzip", packed(b'{"resourceType":"Patient"}')[:-4], 400),
-        ("gzip", packed(b'{"resourceType":"Patient"}')[:12], 400),
-        ("gzip", packed(b'{"resourceType":"Patient"}') + b"x", 400),
+        ("gzip", gzipped(b'{"resourceType":"Patient"}')[:-4], 400),
+        ("gzip", gzipped(b'{"resourceType":"Patient"}')[:12], 400),
+        ("gzip", gzipped(b'{"resourceType":"Patient"}') + b"x", 400),
         ("gzip", b'{"resourceType":"Patient"}', 400),
         ("gzip", b"", 400),
-        ("gzip", packed(b""), 400),
-        ("gzip", packed(packed(b'{"resourceType":"Patient"}')), 400),
+        ("gzip", gzipped(b""), 400),
+        ("gzip", gzipped(gzipped(b'{"resourceType":"Patient"}')), 400),
         ("gzip", zlib.compress(b'{"resourceType":"Patient"}'), 400),
-        ("gzip, gzip", packed(packed(b'{"resourceType":"Patient"}')), 415),
+        ("gzip, gzip", gzipped(gzipped(b'{"resourceType":"Patient"}')), 415),
         ("deflate", zlib.compress(b'{"resourceType":"Patient"}'), 415),
         ("br", b"x", 415),
         ("", b'{"resourceType":"Patient"}', 201),
         ("identity", b'{"resourceType":"Patient"}', 201),
-        ("GZip", packed(b'{"resourceType":"Patient"}'), 201),
+        ("GZip", gzipped(b'{"resourceType":"Patient"}'), 201),
     ],
 )
 async def test_a_body_that_cannot_be_unpacked_is_refused(
@@ -117,12 +117,12 @@ async def test_the_limit_of_a_body_is_that_of_what_is_unpacked(
     filler = random.Random(5).randbytes(30_000).hex()
     body = {"resourceType": "Basic", "code": {"text": filler}}
     text = json.dumps(body).encode()
-    assert len(packed(text)) < 50_000 < len(text)
+    assert len(gzipped(text)) < 50_000 < len(text)
     async with (
         serving(mongodb_url, database_name, tmp_path, body_bytes_max=50_000) as server,
         server.as_() as client,
     ):
-        packed = await client.post("/Basic", content=packed(text), headers=SENT)
+        packed = await client.post("/Basic", content=gzipped(text), headers=SENT)
         assert packed.status_code == 413
         assert (await client.post("/Basic", json=body)).status_code == 413
 
