@@ -37,6 +37,9 @@ REFETCH_SECONDS: Final = 5
 """So long nothing is fetched again where something was not found, or not fetched."""
 SETS_MAX: Final = 1_000
 
+_TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses of IPv4 as a network translates them: https://www.rfc-editor.org/rfc/rfc6052"""
+
 _MAX_AGE: Final = re.compile(r"max-age=(\d{1,9})")
 
 
@@ -143,6 +146,8 @@ async def _resolved(host: str, port: int, private_hosts: frozenset[str]) -> str:
 def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
+        if address in _TRANSLATED:
+            return _is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
         if inner:
             return _is_public(str(inner))

@@ -220,6 +220,8 @@ async def test_two_keys_of_one_kid_are_none(publisher: Publisher, keys: ClientKe
         "https://[fd00::1]/jwks",
         "https://[fe80::1]/jwks",
         "https://[2002:7f00:1::]/jwks",
+        "https://[64:ff9b::7f00:1]/jwks",
+        "https://[64:ff9b::10.1.2.3]/jwks",
         "https://224.0.0.1/jwks",
         "https://2130706433/jwks",
         "https://0x7f.1/jwks",
