@@ -70,8 +70,9 @@ class Authorization:
         except TokenRefused as refused:
             return await self._refused(refused, contact)
         except FhirError as refusal:
-            error = "temporarily_unavailable" if refusal.status >= 500 else "invalid_request"
-            return _error(refusal.status, error, str(refusal))
+            if refusal.status >= 500:
+                return _error(refusal.status, "temporarily_unavailable", str(refusal))
+            return await self._refused(TokenRefused("invalid_request", str(refusal), refusal.status), contact)
         return Response(200, _PRAGMA, to_text(issued.told()), _JSON)
 
     async def _refused(self, refused: TokenRefused, contact: Contact) -> Response:

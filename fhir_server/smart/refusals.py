@@ -20,15 +20,15 @@ _STATUS: Final[dict[ErrorCode, int]] = {"invalid_client": 401, "temporarily_unav
 
 
 class TokenRefused(Exception):
-    """No token; `error` is OAuth's word for why, the message is for whoever wrote the client."""
+    """
+    No token; `error` is OAuth's word for why, the message is for whoever wrote the client.
 
-    def __init__(self, error: ErrorCode, description: str) -> None:
+    `status` is that of the answer over HTTP, where OAuth's own says less (415 of what is no form).
+    """
+
+    def __init__(self, error: ErrorCode, description: str, status: int | None = None) -> None:
         super().__init__(description)
         self.error = error
+        self.status = status or _STATUS.get(error, 400)
         self.client: str | None = None
         """The client, once it is known who it is."""
-
-    @property
-    def status(self) -> int:
-        """Of the answer over HTTP."""
-        return _STATUS.get(self.error, 400)

@@ -296,7 +296,10 @@ async def test_each_token_and_each_refusal_is_recorded(server: Server, service: 
     await ask(server, service.form())
     await ask(server, service.form(scope="openid"))
     await ask(server, service.form(service.assertion(aud="elsewhere")))
-    given, unwanted, unproven = (await server.records())[-3:]
+    async with server.bearing(None) as http:
+        await http.post(TOKEN, content=b"{}", headers={"Content-Type": "application/json"})
+    given, unwanted, unproven, no_form = (await server.records())[-4:]
+    assert (no_form.interaction, no_form.outcome, no_form.status) == ("login", "refused", 415)
     assert (given.interaction, given.outcome, given.client) == ("login", "success", "warehouse")
     assert (unwanted.outcome, unwanted.client) == ("refused", "warehouse")
     assert (unproven.outcome, unproven.client, unproven.status) == ("refused", None, 401)
