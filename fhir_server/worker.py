@@ -59,6 +59,7 @@ def main() -> int:
     _tie_to(spec.parent)
     configure(spec.name)
     _take_over_log()
+    sys.excepthook = _log_what_nobody_caught
     # prometheus_client looks for it when it is imported, which the application does.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = spec.metrics_dir
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -272,6 +273,11 @@ def _take_over_log() -> None:
     uvicorn_log = logging.getLogger("uvicorn")
     uvicorn_log.handlers = [_FromUvicorn(logging.ERROR)]
     uvicorn_log.propagate = False
+
+
+def _log_what_nobody_caught(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """A fact in one write. A traceback quotes data, and comes in pieces between those of other processes."""
+    log.critical("ended_by", exc_info=error)
 
 
 def _tie_to(parent: int) -> None:
