@@ -23,7 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
-from fhir_server.api.authorization import AUTHORIZATION, Authorization
+from fhir_server.api.authorization.endpoints import AUTHORIZATION, Authorization
 from fhir_server.api.face import face, is_around
 from fhir_server.api.fhir import Fhir
 from fhir_server.api.flood import Flood

@@ -29,7 +29,7 @@ from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
 from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
 from fhir_server.interactions.answers import Answer
-from fhir_server.pipeline.authorizing import revocation_url, token_url
+from fhir_server.pipeline.authorizing.addresses import revocation_url, token_url
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated

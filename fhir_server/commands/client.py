@@ -1,5 +1,5 @@
 """
-`fhir-server client`: back-end services that may get tokens, by the keys they are known by.
+`fhir-server client`: the apps and back-end services that may get tokens.
 
 It works with the server running or stopped; what is registered is known to all processes at once.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from fhir_server.commands.failure import fail
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
-from fhir_server.smart.clients import Client, InvalidClient, registration
+from fhir_server.smart.clients import Client, InvalidClient, accepted, hash_of
 from fhir_server.smart.revocations import of_client
 from fhir_server.smart.tokens import LONGEST
 from fhir_server.store.database import Unsuitable
@@ -30,8 +31,9 @@ from fhir_server.store.store import Store
 Told = TypeVar("Told")
 
 JWKS_BYTES_MAX: Final = 100_000
+SECRET_BYTES: Final = 32
 
-client = typer.Typer(help="Back-end services that may get tokens.", no_args_is_help=True)
+client = typer.Typer(help="Apps and back-end services that may get tokens.", no_args_is_help=True)
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="The data folder of the server.", show_default="data")
@@ -44,13 +46,18 @@ MongodbUrl = Annotated[
 
 @client.callback()
 def commands() -> None:
-    """Back-end services that may get tokens."""
+    """Apps and back-end services that may get tokens."""
 
 
 @client.command()
 def register(
     name: Annotated[str, typer.Option(help="What people call it.")],
     scope: Annotated[str, typer.Option(help="What it may be granted at most: 'system/Observation.rs'.")],
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="An app: where people come back to. Any number of them.")
+    ] = None,
+    launch_uri: Annotated[list[str] | None, typer.Option(help="Where an EHR launches the app.")] = None,
+    secret: Annotated[bool, typer.Option("--secret", help="An app that keeps a secret: make one.")] = False,
     jwks: Annotated[
         Path | None, typer.Option(help="A file with its public keys, a JWK Set.", exists=True, dir_okay=False)
     ] = None,
@@ -60,20 +67,27 @@ def register(
     mongodb_url: MongodbUrl = None,
 ) -> None:
     """
-    Register a back-end service, and print its client_id.
+    Register an app or a back-end service, and print its client_id (and its secret, once).
 
     Example: fhir-server client register --name Warehouse --scope 'system/*.rs' --jwks warehouse.jwks.json
+
+    Example: fhir-server client register --name Growth --scope 'openid fhirUser launch patient/*.rs'
+    --redirect-uri https://growth.example.org/ --launch-uri https://growth.example.org/launch.html
     """
+    made = secrets.token_urlsafe(SECRET_BYTES) if secret else None
     try:
-        told = registration(
+        told = Client(
             client_id or str(uuid.uuid4()),
-            name=name,
-            scope=scope,
-            jwks=None if jwks is None else _read(jwks),
-            jwks_uri=jwks_url,
-            now=utc_now(),
-            known_types=definitions().resource_types,
+            name,
+            scope,
+            None if jwks is None else _read(jwks),
+            jwks_url,
+            utc_now(),
+            tuple(redirect_uri or ()),
+            tuple(launch_uri or ()),
+            None if made is None else hash_of(made),
         )
+        accepted(told, definitions().resource_types)
     except InvalidClient as refusal:
         fail(str(refusal))
 
@@ -83,12 +97,14 @@ def register(
     if not _with_store(data_dir, mongodb_url, do):
         fail(f"{told.id} is registered already")
     typer.echo(told.id)
+    if made is not None:
+        typer.echo(made)
 
 
 @client.command("list")
 def list_clients(data_dir: DataDir = None, mongodb_url: MongodbUrl = None) -> None:
     """
-    Show who is registered, a line each: client_id, name, keys, scopes.
+    Show who is registered, a line each: client_id, name, how it proves itself, scopes, redirect URIs.
 
     Example: fhir-server client list --data-dir data
     """
@@ -97,8 +113,7 @@ def list_clients(data_dir: DataDir = None, mongodb_url: MongodbUrl = None) -> No
         return await store.clients.all()
 
     for found in _with_store(data_dir, mongodb_url, do):
-        keys = found.jwks_uri or f"{len((found.jwks or {'keys': ()})['keys'])} keys"
-        typer.echo(f"{found.id}  {found.name}  {keys}  {found.scope}")
+        typer.echo("  ".join((found.id, found.name, found.method, found.scope, *found.redirect_uris)))
 
 
 @client.command()

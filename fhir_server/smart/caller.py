@@ -19,7 +19,8 @@ class Caller:
     `client` is the client_id; `user` a reference (`Practitioner/7`, from fhirUser) or None for
     a system; `patient` the id of the launch context; `purpose` a PurposeOfUse code (`TREAT`);
     `token_id` the jti, the only part of the token that is ever recorded. It was `issued` and `expires` in
-    seconds since 1970.
+    seconds since 1970. `words` are the scopes that are no right to resources (`openid`); `account` is the
+    id of the user who granted it to an app, `grant` that of what was granted: both None when no user did.
     """
 
     client: str
@@ -31,6 +32,9 @@ class Caller:
     token_id: str
     expires: int
     issued: int = 0
+    words: frozenset[str] = frozenset()
+    account: str | None = None
+    grant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,20 @@ ErrorCode = Literal[
 _STATUS: Final[dict[ErrorCode, int]] = {"invalid_client": 401, "temporarily_unavailable": 503}
 
 
-class TokenRefused(Exception):
+class OAuthRefused(Exception):
     """
     No token; `error` is OAuth's word for why, the message is for whoever wrote the client.
 
-    `status` is that of the answer over HTTP, where OAuth's own says less (415 of what is no form).
+    `status` is that of the answer over HTTP, where OAuth's own says less (415 of what is no form). With a
+    `challenge` it names the scheme by which the client tried to prove itself.
     """
 
-    def __init__(self, error: ErrorCode, description: str, status: int | None = None) -> None:
+    def __init__(
+        self, error: ErrorCode, description: str, status: int | None = None, *, challenge: bool = False
+    ) -> None:
         super().__init__(description)
         self.error = error
         self.status = status or _STATUS.get(error, 400)
+        self.challenge = challenge
         self.client: str | None = None
         """The client, once it is known who it is."""

@@ -14,7 +14,8 @@ from fhir_server.smart.caller import Caller
 
 class Revocation(NamedTuple):
     """
-    `name` is `token/<jti>` or `client/<client_id>`: that token, or what this client was given up to `before`.
+    `name` is `token/<jti>`, `grant/<id>`, or `client/<client_id>`: that token, what this grant gave, or what
+    this client was given up to `before`.
 
     After `until` none of it would hold anyway.
     """
@@ -34,6 +35,11 @@ def of_client(client_id: str, now: datetime, until: datetime) -> Revocation:
     return Revocation(f"client/{client_id}", now, until)
 
 
+def of_grant(grant_id: str, now: datetime, until: datetime) -> Revocation:
+    """Of all tokens that come from one grant of a user to an app."""
+    return Revocation(f"grant/{grant_id}", now, until)
+
+
 class Revoked:
     """What one process knows of them."""
 
@@ -50,7 +56,9 @@ class Revoked:
         if not self._known:
             return
         of_all = self._known.get(f"client/{caller.client}")
-        if f"token/{caller.token_id}" in self._known or (
-            of_all is not None and caller.issued <= int(of_all.before.timestamp())
+        if (
+            f"token/{caller.token_id}" in self._known
+            or f"grant/{caller.grant}" in self._known
+            or (of_all is not None and caller.issued <= int(of_all.before.timestamp()))
         ):
             raise Unauthenticated("The access token has been revoked")

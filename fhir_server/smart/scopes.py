@@ -25,6 +25,19 @@ Permission = Literal["c", "r", "u", "d", "s"]
 SCOPE_CHARACTERS_MAX: Final = 16_384
 SCOPES_MAX: Final = 200
 
+WORDS: Final = frozenset(
+    (
+        "openid", "fhirUser", "profile", "launch", "launch/patient", "launch/encounter",
+        "offline_access", "online_access",
+    )
+)  # fmt: skip
+"""Scopes of apps that give no right to resources: who the user is, the context, and for how long."""
+
+LAUNCH: Final = "__launch"
+INTROSPECT: Final = "__introspect"
+EXTENSIONS: Final = frozenset((LAUNCH, INTROSPECT))
+"""Ours, for clients that they were agreed on with: to make launches; to ask what a token is worth."""
+
 _ANYWHERE: Final = Site()
 
 _SCOPE = re.compile(
@@ -82,6 +95,12 @@ def granted(text: str, known_types: frozenset[str], site: Site = _ANYWHERE) -> t
         return ()
     found = (parse(word, known_types, site) for word in words)
     return tuple(scope for scope in found if scope is not None)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Those in a space-separated list that are no scopes for FHIR resources and that we know, each once."""
+    found = text.split(" ") if len(text) <= SCOPE_CHARACTERS_MAX else ()
+    return tuple(dict.fromkeys(word for word in found if word in WORDS or word in EXTENSIONS))
 
 
 def covering(scopes: Iterable[Scope], resource_type: str, permission: Permission) -> tuple[Scope, ...]:

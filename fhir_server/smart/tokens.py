@@ -24,7 +24,7 @@ from fhir_server.r4.errors import Unauthenticated
 from fhir_server.search.values.site import Site
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.keys import ALGORITHM, SigningKeys
-from fhir_server.smart.scopes import granted
+from fhir_server.smart.scopes import granted, words
 
 SERVED: Final = ("settings", "served")
 """Where the base URL that was served last is kept among the shared documents: tokens are for that one."""
@@ -40,7 +40,11 @@ _TYPE: Final = "at+jwt"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an operator asks a token for; `user` is a reference such as `Practitioner/7`."""
+    """
+    What a token is asked for; `user` is a reference such as `Practitioner/7`.
+
+    `account` is the id of the user who logged in, `grant` that of what they granted, where they did.
+    """
 
     client: str
     scope: str
@@ -48,6 +52,8 @@ class Grant:
     user: str | None = None
     patient: str | None = None
     purpose: str | None = None
+    account: str | None = None
+    grant: str | None = None
 
 
 class UnknownKey(Unauthenticated):
@@ -74,7 +80,8 @@ class Tokens:
         without a patient or a user/ scope without a user, or when the lifetime is out of bounds.
         """
         scopes = granted(grant.scope, self._known_types, self._site)
-        if not scopes:
+        others = words(grant.scope)
+        if not scopes and not others:
             raise ValueError(f"`{grant.scope}` holds no scope that this server knows")
         if any(scope.context == "patient" for scope in scopes) and not grant.patient:
             raise ValueError("A patient/ scope needs a patient: name one with --patient")
@@ -85,15 +92,17 @@ class Tokens:
         claims = {
             "iss": self._audience,
             "aud": self._audience,
-            "sub": grant.user or grant.client,
+            "sub": grant.account or grant.user or grant.client,
             "client_id": grant.client,
-            "scope": " ".join(scope.text for scope in scopes),
+            "scope": " ".join((*(scope.text for scope in scopes), *others)),
             "iat": now,
             "exp": now + grant.lifetime_seconds,
             "jti": token_id,
             "fhirUser": grant.user,
             "patient": grant.patient,
             "purpose": grant.purpose,
+            "account": grant.account,
+            "grant": grant.grant,
         }
         stated = {name: value for name, value in claims.items() if value is not None}
         header = {"alg": ALGORITHM, "typ": _TYPE, "kid": self._keys.current_id}
@@ -142,7 +151,8 @@ class Tokens:
         expires, issued = claims.get("exp"), claims.get("iat")
         if not isinstance(expires, int) or not isinstance(issued, int) or issued > now + _CLOCK_SKEW_SECONDS:
             raise Unauthenticated("The access token is not valid at this time")
-        scopes = granted(str(claims.get("scope", "")), self._known_types, self._site)
+        text = str(claims.get("scope", ""))
+        scopes = granted(text, self._known_types, self._site)
         system = all(scope.context == "system" for scope in scopes)
         return Caller(
             client=str(claims["client_id"]),
@@ -154,4 +164,7 @@ class Tokens:
             token_id=str(claims["jti"]),
             expires=expires,
             issued=issued,
+            words=frozenset(words(text)),
+            account=claims.get("account"),
+            grant=claims.get("grant"),
         )

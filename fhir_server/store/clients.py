@@ -42,6 +42,9 @@ class Clients:
             "jwks": client.jwks,
             "jwks_uri": client.jwks_uri,
             "registered": client.registered,
+            "redirect_uris": list(client.redirect_uris),
+            "launch_uris": list(client.launch_uris),
+            "secret": client.secret,
         }
         kept = await self._state.insert(KIND, client.id, value)
         return kept == value
@@ -66,5 +69,13 @@ class Clients:
 
 def _client(id: str, fields: Document) -> Client:
     return Client(
-        id, fields["name"], fields["scope"], fields["jwks"], fields["jwks_uri"], fields["registered"]
+        id,
+        fields["name"],
+        fields["scope"],
+        fields["jwks"],
+        fields["jwks_uri"],
+        fields["registered"],
+        tuple(fields.get("redirect_uris", ())),
+        tuple(fields.get("launch_uris", ())),
+        fields.get("secret"),
     )

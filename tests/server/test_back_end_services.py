@@ -19,7 +19,7 @@ import pytest_asyncio
 from joserfc.jwk import ECKey, RSAKey
 
 from fhir_server.r4.definitions import definitions
-from fhir_server.smart.clients import registration
+from fhir_server.smart.clients import Client, accepted
 from tests.server.holding import holding
 from tests.server.running import Server, a_patient, an_observation
 from tests.smart.services import ASSERTION_TYPE, BackEnd, an_ec_key, an_rsa_key
@@ -46,9 +46,7 @@ async def registered(server: Server, id: str, scope: str) -> BackEnd:
     keys: list[RSAKey | ECKey] = [an_rsa_key(f"{id}-rsa"), an_ec_key(f"{id}-ec")]
     service = BackEnd(id, TOKEN, keys, int(now.timestamp()))
     types = definitions().resource_types
-    client = registration(
-        id, name=id, scope=scope, jwks=service.jwks, jwks_uri=None, now=now, known_types=types
-    )
+    client = accepted(Client(id, id, scope, service.jwks, None, now), types)
     assert await server.services.store.clients.register(client)
     return service
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
-from fhir_server.api.authorization import AUTHORIZATION
+from fhir_server.api.authorization.endpoints import AUTHORIZATION
 from fhir_server.api.face import PUBLIC as PUBLIC_FACE
 from fhir_server.api.face import face
 from fhir_server.api.metrics import Metrics

@@ -15,18 +15,15 @@ from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Headers, Response, Send
-from fhir_server.pipeline.authorizing import (
-    REVOCATION_PATH,
-    TOKEN_PATH,
-    record_refused_token,
-    revoked_for,
-    token_for,
-)
+from fhir_server.pipeline.authorizing.addresses import REVOCATION_PATH, TOKEN_PATH
+from fhir_server.pipeline.authorizing.granting import token_for
+from fhir_server.pipeline.authorizing.recording import record_refused
+from fhir_server.pipeline.authorizing.revoking import revoked_for
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import to_text
 from fhir_server.smart.caller import Contact
-from fhir_server.smart.refusals import TokenRefused
+from fhir_server.smart.refusals import OAuthRefused
 
 log = structlog.get_logger()
 
@@ -60,40 +57,38 @@ class Authorization:
         if scope["method"] != "POST":
             return _error(405, "invalid_request", "It is asked by POST", [(b"allow", b"POST")])
         try:
-            form = await _form(
-                Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
-            )
+            request = Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
+            form, authorization = await _form(request), request.header("authorization")
             if scope["path"] == REVOCATION_PATH:
-                await revoked_for(form, self._services, contact)
+                await revoked_for(form, authorization, self._services, contact)
                 return Response(200, _PRAGMA, b"")
-            issued = await token_for(form, self._services, contact)
-        except TokenRefused as refused:
+            issued = await token_for(form, authorization, self._services, contact)
+        except OAuthRefused as refused:
             return await self._refused(refused, contact)
         except FhirError as refusal:
             if refusal.status >= 500:
                 return _error(refusal.status, "temporarily_unavailable", str(refusal))
-            return await self._refused(TokenRefused("invalid_request", str(refusal), refusal.status), contact)
+            return await self._refused(OAuthRefused("invalid_request", str(refusal), refusal.status), contact)
         return Response(200, _PRAGMA, to_text(issued.told()), _JSON)
 
-    async def _refused(self, refused: TokenRefused, contact: Contact) -> Response:
+    async def _refused(self, refused: OAuthRefused, contact: Contact) -> Response:
         if refused.client is None and self._flood.is_too_many(contact.address, "token"):
             told = "Too many refused calls from this address"
             return _error(429, "temporarily_unavailable", told, [(b"retry-after", b"1")])
         try:
-            await record_refused_token(refused, self._services, contact)
+            await record_refused(refused, self._services, contact)
         except FhirError as unavailable:
             return _error(unavailable.status, "temporarily_unavailable", str(unavailable))
-        return _error(refused.status, refused.error, str(refused))
+        challenge = [(b"www-authenticate", b'Basic realm="SMART"')] if refused.challenge else []
+        return _error(refused.status, refused.error, str(refused), challenge)
 
 
 async def _form(request: Request) -> Mapping[str, str]:
-    """Each parameter once. Raises TokenRefused, and what reading a body raises."""
+    """Each parameter once. Raises OAuthRefused, and what reading a body raises."""
     pairs = await request.form()
-    if request.header("authorization") is not None:
-        raise TokenRefused("invalid_client", "The client proves itself by an assertion")
     form = dict(pairs)
     if len(form) < len(pairs):
-        raise TokenRefused("invalid_request", "A parameter is given more than once")
+        raise OAuthRefused("invalid_request", "A parameter is given more than once")
     return form
 
 

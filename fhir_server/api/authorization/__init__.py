@@ -1,0 +1,1 @@
+"""The authorization server over HTTP: its endpoints, and the pages for people."""
