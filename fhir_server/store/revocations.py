@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Final
 
 from pymongo.errors import PyMongoError
@@ -61,4 +62,4 @@ class Revocations:
         """Those since that epoch, the oldest first."""
         with translated():
             found = await self._database.revoked.find({"n": {"$gt": epoch}}, sort=[("n", 1)]).to_list()
-        return [Revocation(one["_id"], moment(one["before"]), one["at"]) for one in found]
+        return [Revocation(one["_id"], moment(one["before"]), one["at"].replace(tzinfo=UTC)) for one in found]

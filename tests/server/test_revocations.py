@@ -76,6 +76,18 @@ async def test_a_revoked_token_is_refused_on_each_path_by_another_process(
         assert len((await http.get("/Patient")).json()["entry"]) == 1
 
 
+async def test_each_process_hears_of_one_revocation_after_the_other(two: tuple[Server, Server]) -> None:
+    one, other = two
+    now = datetime.now(UTC)
+    for _ in range(3):
+        token = one.token()
+        async with other.bearing(token) as http:
+            assert (await http.get("/Patient/ann")).status_code == httpx.codes.OK
+            token_id = other.services.tokens.verify(token, now=_now()).token_id
+            await one.services.store.revocations.add(of_token(token_id, now, now + LONGEST))
+            assert (await http.get("/Patient/ann")).status_code == httpx.codes.UNAUTHORIZED
+
+
 async def test_a_revoked_client_is_out_and_may_come_back(two: tuple[Server, Server]) -> None:
     one, other = two
     before, others = one.token(client="lost"), one.token(client="kept")
