@@ -27,6 +27,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "fhir_server/commands",
         "conformance",
     ),
+    "jinja2": ("fhir_server/api/pages",),
     "joserfc": ("fhir_server/smart",),
     "lxml": ("adapters/soap", "adapters/cda"),
     "msgspec": PACKAGES,  # as `json` is: what it may decode a client's text with is fhir_server/r4 alone
@@ -46,7 +47,6 @@ HOMES: dict[str, tuple[str, ...]] = {
 
 NOT_IMPORTED = {
     "argon2-cffi": "comes with users",
-    "jinja2": "comes with the pages",
     "pyotp": "comes with users",
     "segno": "comes with users",
     "fastapi-swagger": "carries Swagger UI's files, which are served",

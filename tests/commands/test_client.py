@@ -32,7 +32,9 @@ async def test_a_service_is_registered_listed_and_removed(
     made = run(mongodb_url, database_name, *asked)
     assert (made.returncode, made.stderr) == (0, "")
     id = made.stdout.strip()
-    assert run(mongodb_url, database_name, "list").stdout == f"{id}  Warehouse  private_key_jwt  system/*.rs\n"
+    assert (
+        run(mongodb_url, database_name, "list").stdout == f"{id}  Warehouse  private_key_jwt  system/*.rs\n"
+    )
     again = run(mongodb_url, database_name, *asked, "--client-id", id)
     assert again.returncode == 1
     assert "registered already" in again.stderr

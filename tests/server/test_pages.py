@@ -21,7 +21,15 @@ from tests.server.running import serving
 ORIGIN = "http://fhir.example"
 BASE = f'{ORIGIN}/a"<b>&/fhir'
 PAGES = ("/", "/docs")
-FILES = ("docs.css", "docs.js", "icon.png", "start.css", "swagger-ui.css", "swagger-ui-bundle.js")
+FILES = (
+    "docs.css",
+    "docs.js",
+    "icon.png",
+    "people.css",
+    "start.css",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+)
 
 
 class Links(HTMLParser):

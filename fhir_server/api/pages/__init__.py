@@ -32,6 +32,7 @@ _FILES: Final[Mapping[str, tuple[str, str, str]]] = {
     "docs.css": (__name__, "docs.css", "text/css"),
     "docs.js": (__name__, "docs.js", "text/javascript"),
     "icon.png": (_SWAGGER_UI, "favicon-32x32.png", "image/png"),
+    "people.css": (f"{__name__}.people", "people.css", "text/css"),
     "start.css": (__name__, "start.css", "text/css"),
     "swagger-ui.css": (_SWAGGER_UI, "swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": (_SWAGGER_UI, "swagger-ui-bundle.js", "text/javascript"),
