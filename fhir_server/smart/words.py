@@ -115,7 +115,7 @@ def _within(scope: Scope, known_types: frozenset[str]) -> Iterator[str]:
 
 
 def _written(scope: Scope, resource_type: str, permissions: frozenset[str]) -> str:
-    """The same for another type, or with fewer permissions, in the version of the grammar that was asked in."""
+    """The same for another type or with fewer permissions, in the version of the grammar that it has."""
     head, question, query = scope.text.partition("?")
     suffix = head.rpartition(".")[2]
     if permissions != scope.permissions:
