@@ -267,11 +267,11 @@ def _preparing(settings: Settings) -> Preparing:
     )
 
 
-def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
+def _with_cors(fhir: Fhir, origins: tuple[str, ...]) -> Any:
     if not origins:
-        return app
-    return CORSMiddleware(
-        app,
+        return fhir
+    guarded = CORSMiddleware(
+        fhir,
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Accept", "If-Match",
@@ -280,6 +280,12 @@ def _with_cors(app: Any, origins: tuple[str, ...]) -> Any:
         expose_headers=["Content-Range", "ETag", "Last-Modified", "Location", "X-Request-Id",
                         "X-Security-Context"],
     )  # fmt: skip
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        # What anybody may know is for scripts of any origin, and says so itself.
+        await (fhir if fhir.is_public(scope) else guarded)(scope, receive, send)
+
+    return app
 
 
 def _is_below(path: str, base: str) -> bool:

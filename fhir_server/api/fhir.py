@@ -13,12 +13,13 @@ import time
 from collections.abc import MutableMapping
 from dataclasses import replace
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import structlog
 
 from audit.record import Record
+from fhir_server.api.any_origin import ANY_ORIGIN, PREFLIGHT, READ
 from fhir_server.api.binary import downloaded, is_download
 from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
@@ -27,12 +28,13 @@ from fhir_server.api.metrics import METHODS, Metrics
 from fhir_server.api.presentation import PLAIN, Wanted, presented
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
-from fhir_server.api.routes import DISCOVERY, PUBLIC, allowed_at, find
+from fhir_server.api.routes import DISCOVERY, PUBLIC, SMART_CONFIGURATION, allowed_at, find
 from fhir_server.interactions.answers import Answer
-from fhir_server.pipeline.authorizing.addresses import revocation_url, token_url
+from fhir_server.pipeline.authorizing.bearing import token_of, verified
+from fhir_server.pipeline.authorizing.serving import served
 from fhir_server.pipeline.perform import perform, record_refusal
 from fhir_server.pipeline.services import Services
-from fhir_server.r4.errors import FhirError, MethodNotAllowed, TooMany, Unauthenticated
+from fhir_server.r4.errors import FhirError, MethodNotAllowed, NotFound, TooMany, Unauthenticated
 from fhir_server.r4.interaction import (
     ConditionalPatch,
     ConditionalUpdate,
@@ -42,11 +44,10 @@ from fhir_server.r4.interaction import (
     Patch,
     Update,
 )
-from fhir_server.r4.resource import Key, to_text
+from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
-from fhir_server.smart.discovery import smart_configuration
-from fhir_server.smart.tokens import UnknownKey
+from fhir_server.smart.discovery import openid_configuration, smart_configuration
 
 log = structlog.get_logger()
 
@@ -69,6 +70,10 @@ class Fhir:
         known = method if method in METHODS else "other"
         self._metrics.answered(known, response.status, time.perf_counter() - started)
         await response.send(send, request_id=contact.request_id, without_body=method == "HEAD")
+
+    def is_public(self, scope: MutableMapping[str, Any]) -> bool:
+        """Is it an address that needs no token?"""
+        return self._path(scope) in PUBLIC
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         try:
@@ -132,36 +137,31 @@ class Fhir:
         OPTIONS is answered without a token as the CapabilityStatement is: it says which methods
         an address has, whatever stands there and whether anything does.
         """
-        allowed = _PUBLIC_METHODS if path in PUBLIC else allowed_at(path)
+        allowed = READ if path in PUBLIC else allowed_at(path)
         if request.method not in allowed:
             raise MethodNotAllowed(f"`{request.method[:16]}` is not for this address", allowed=allowed)
         headers = [(b"allow", ", ".join(allowed).encode())] if request.method == "OPTIONS" else []
-        if path == DISCOVERY and not headers:
-            base_url = self._services.settings.base_url
-            told = smart_configuration(token_url(base_url), revocation_url(base_url))
-            return Response(200, [], to_text(told), b"application/json")
-        if path and headers:
+        if path in PUBLIC:
+            headers = PREFLIGHT if headers else ANY_ORIGIN
+        if path and request.method == "OPTIONS":
             return Response(204, headers, b"")
+        if path in DISCOVERY:
+            return Response(200, headers, to_text(self._discovered(path)), b"application/json")
         answered = await self._metadata.answered(request)
         return replace(answered, headers=[*answered.headers, *headers])
 
+    def _discovered(self, path: str) -> Resource:
+        told = served(self._services.settings)
+        if path == SMART_CONFIGURATION:
+            return smart_configuration(told)
+        if (configuration := openid_configuration(told)) is None:
+            raise NotFound("This server tells nobody who logs in")
+        return configuration
+
     async def _authenticate(self, request: Request) -> Caller:
-        scheme, _, token = (request.header("authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("An access token is needed: Authorization: Bearer")
-        caller = await self._verified(token.strip())
+        caller = await verified(token_of(request.header("authorization")), self._services)
         self._services.consents.require_holds(caller)
         return caller
-
-    async def _verified(self, token: str) -> Caller:
-        tokens, now = self._services.tokens, int(self._services.clock().timestamp())
-        try:
-            return tokens.verify(token, now=now)
-        except UnknownKey:
-            # Keys may have been rotated a moment ago.
-            if await self._services.keyring.renewed():
-                return tokens.verify(token, now=now)
-            raise
 
     async def _refused(
         self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact
@@ -247,6 +247,3 @@ def _shape_of_written(interaction: Interaction, request: Request) -> Shape:
         case ConditionalUpdate(criteria=criteria) | ConditionalPatch(criteria=criteria):
             return request.shape_of(criteria.type, with_criteria=True)
     return WHOLE
-
-
-_PUBLIC_METHODS: Final = ("GET", "HEAD", "OPTIONS")

@@ -42,7 +42,6 @@ FHIR_JSON: Final = b"application/fhir+json; charset=utf-8"
 FHIR_XML: Final = b"application/fhir+xml; charset=utf-8"
 
 _ALWAYS: Final[Headers] = [
-    (b"cache-control", b"no-store"),
     (b"vary", b"Accept, Accept-Encoding"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -62,9 +61,11 @@ class Response:
     content_type: bytes = FHIR_JSON
     content_encoding: bytes | None = None
     is_page: bool = False
+    cache_control: bytes = b"no-store"
 
     async def send(self, send: Send, *, request_id: str, without_body: bool) -> None:
         headers = [
+            (b"cache-control", self.cache_control),
             *_ALWAYS,
             (b"x-request-id", request_id.encode()),
             *self.headers,

@@ -219,9 +219,10 @@ ROUTES: Final = (
     *_of_operations(),
 )
 
-DISCOVERY: Final = ".well-known/smart-configuration"
+SMART_CONFIGURATION: Final = ".well-known/smart-configuration"
+DISCOVERY: Final = frozenset({SMART_CONFIGURATION, ".well-known/openid-configuration"})
 
-PUBLIC: Final = frozenset({"metadata", DISCOVERY})
+PUBLIC: Final = DISCOVERY | {"metadata"}
 """Addresses that need no token. Everything else names an interaction that does."""
 
 

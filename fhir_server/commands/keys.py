@@ -1,4 +1,4 @@
-"""`fhir-server keys`: the keys that sign access tokens."""
+"""`fhir-server keys`: the keys that sign access tokens and id_tokens."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fhir_server.smart.tokens import LONGEST
 from fhir_server.store.database import Unsuitable
 from fhir_server.store.embedded import CannotStart
 
-keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that sign access tokens and id_tokens.", no_args_is_help=True)
 
 
 @keys.callback()
 def commands() -> None:
-    """The keys that sign access tokens."""
+    """The keys that sign access tokens and id_tokens."""
 
 
 @keys.command()
@@ -37,7 +37,7 @@ def rotate(
     ] = None,
 ) -> None:
     """
-    Sign with a new key from now on, and print its id.
+    Sign with new keys from now on, and print the id of the one that signs access tokens.
 
     Servers that run take it up within ten seconds. Tokens and links that were signed before hold until they
     expire: a key is forgotten 30 days after it signed last.

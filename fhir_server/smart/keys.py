@@ -1,5 +1,9 @@
 """
-The keys that sign access tokens: in the database, wrapped by a secret that is not.
+The keys that sign access tokens and id_tokens: in the database, wrapped by a secret that is not.
+
+They come in pairs: an EC key (ES256) signs access tokens, an RSA key beside it (RS256, which SMART asks for)
+id_tokens. Both are made, retired and forgotten together. A pair of before there were id_tokens is given its
+RSA key when the deployment is opened next; one that had been retired by then needs none.
 
 All processes of one deployment, and the `token` command, find the same keys. The wrapping
 secret lives in the data folder (`secret`, readable by its owner alone) or comes from the
@@ -18,14 +22,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwe
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 ALGORITHM: Final = "ES256"
+"""Of access tokens."""
+IDENTITY_ALGORITHM: Final = "RS256"
+RSA_BITS: Final = 2_048
 SECRET_BYTES: Final = 32
 KEYS_MAX: Final = 50
+"""Pairs. Wrapped, they stay below the 64 KiB that joserfc unwraps."""
 LOOKED_SECONDS: Final = 1.0
 """A token that names an unknown key has a process look for it, no more often than this."""
 _DOCUMENT: Final = ("signing-keys", "current")
+_PUBLIC: Final = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 _WRAPPING: Final = {"alg": "dir", "enc": "A256GCM"}
 
 
@@ -52,19 +61,32 @@ class State(Protocol):
 
 class SigningKeys:
     """
-    The current signing key and those whose signatures still verify, by `kid`.
+    The current signing keys and those whose signatures still verify, by the `kid` of the EC key of each pair.
 
     `renew` makes it what another process has made of them; `generation` counts how often that was.
     """
 
-    def __init__(self, keys: Mapping[str, ECKey], current: str) -> None:
+    def __init__(
+        self, keys: Mapping[str, ECKey], current: str, rsa: Mapping[str, RSAKey] | None = None
+    ) -> None:
         self._keys = dict(keys)
+        self._rsa = dict(rsa or {})
         self.current_id = current
         self.generation = 0
 
     @property
     def current(self) -> ECKey:
         return self._keys[self.current_id]
+
+    @property
+    def of_id_tokens(self) -> RSAKey:
+        """The RSA key that signs now."""
+        return self._rsa[self.current_id]
+
+    @property
+    def all(self) -> list[ECKey | RSAKey]:
+        """Those of either kind that sign, and those whose signatures still verify."""
+        return [*self._keys.values(), *self._rsa.values()]
 
     def find(self, kid: str) -> ECKey | None:
         """The key of that id, None when it is not ours."""
@@ -77,11 +99,23 @@ class SigningKeys:
 
     def renew(self, newer: SigningKeys) -> bool:
         """Take over what is newer, and say whether anything was."""
-        if newer.current_id == self.current_id and newer._keys.keys() == self._keys.keys():
+        known = (self.current_id, self._keys.keys(), self._rsa.keys())
+        if known == (newer.current_id, newer._keys.keys(), newer._rsa.keys()):
             return False
-        self._keys, self.current_id = newer._keys, newer.current_id
+        self._keys, self._rsa, self.current_id = newer._keys, newer._rsa, newer.current_id
         self.generation += 1
         return True
+
+
+def public_jwks(keys: SigningKeys) -> dict[str, Any]:
+    """
+    A JWK Set of all that sign, or have signed what may still hold: https://www.rfc-editor.org/rfc/rfc7517
+
+    Bare keys, without certificates, as SMART asks. They are put together from the members that a public key
+    has: nothing else of a key can get out.
+    """
+    told = [key.as_dict(private=False) for key in keys.all]
+    return {"keys": [{name: key[name] for name in _PUBLIC if name in key} for key in told]}
 
 
 async def load_or_create(state: State, secret: bytes, now: datetime) -> SigningKeys:
@@ -92,9 +126,9 @@ async def load_or_create(state: State, secret: bytes, now: datetime) -> SigningK
     """
     document = await state.get(*_DOCUMENT)
     if document is None:
-        wrapped = _wrap([_Signing(_made(), None)], secret)
-        document = await state.insert(*_DOCUMENT, {"wrapped": wrapped, "made": now})
-    return _signing_keys(_unwrap(document["wrapped"], secret))
+        wrapped = _wrap([await _made()], secret)
+        await state.insert(*_DOCUMENT, {"wrapped": wrapped, "made": now})
+    return await _loaded(state, secret)
 
 
 async def rotate(state: State, secret: bytes, now: datetime, *, kept: timedelta) -> str:
@@ -112,8 +146,8 @@ async def rotate(state: State, secret: bytes, now: datetime, *, kept: timedelta)
         still = [one for one in older if one.retired is not None and one.retired > now - kept]
         if len(still) + 2 > KEYS_MAX:
             raise TooManyKeysError(f"More than {KEYS_MAX} keys within {kept.days} days would have to be kept")
-        new = _Signing(_made(), None)
-        wrapped = _wrap([new, _Signing(before.key, now), *still], secret)
+        new = await _made()
+        wrapped = _wrap([new, before.retired_at(now), *still], secret)
         if await state.replace(*_DOCUMENT, document, {"wrapped": wrapped, "made": now}):
             return str(new.key.kid)
 
@@ -128,6 +162,7 @@ class Keyring:
         self._seconds = seconds
         self._looked = seconds()
         self._looking = asyncio.Lock()
+        self._seen: Mapping[str, Any] | None = None
 
     async def renewed(self) -> bool:
         """
@@ -142,23 +177,62 @@ class Keyring:
                 return False
             self._looked = self._seconds()
             document = await self._state.get(*_DOCUMENT)
-            assert document is not None, "it is never removed"
-            return self.keys.renew(_signing_keys(_unwrap(document["wrapped"], self._secret)))
+            if document == self._seen:
+                # To read an RSA key takes tens of milliseconds.
+                return False
+            newer = await _loaded(self._state, self._secret)
+            self._seen = document
+            return self.keys.renew(newer)
 
 
-class _Signing(NamedTuple):
-    """A key, and since when it signs no more; None for the one that does."""
+class _Pair(NamedTuple):
+    """
+    Keys that sign at the same time, and since when they sign no more: None for those that do.
+
+    Of an RSA key that signs no more the public part is left. The EC key is kept whole: it opens seals, too.
+    """
 
     key: ECKey
+    rsa: RSAKey | None
     retired: datetime | None
 
+    def retired_at(self, now: datetime) -> _Pair:
+        rsa = None if self.rsa is None else RSAKey.import_key(self.rsa.as_dict(private=False))
+        return _Pair(self.key, rsa, now)
 
-def _made() -> ECKey:
-    return ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+
+async def _made() -> _Pair:
+    ec = ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+    return _Pair(ec, await _rsa_made(), None)
 
 
-def _signing_keys(keys: Sequence[_Signing]) -> SigningKeys:
-    return SigningKeys({str(one.key.kid): one.key for one in keys}, str(keys[0].key.kid))
+async def _rsa_made() -> RSAKey:
+    """In a thread: looking for primes takes up to a second, and lets go of the interpreter."""
+    return await asyncio.to_thread(
+        RSAKey.generate_key, RSA_BITS, {"use": "sig", "alg": IDENTITY_ALGORITHM}, auto_kid=True
+    )
+
+
+async def _loaded(state: State, secret: bytes) -> SigningKeys:
+    """
+    The keys that the database holds; those that sign are given an RSA key if they have none.
+
+    Of several processes that make one at once, the first one's is taken by all.
+    """
+    while True:
+        document = await state.get(*_DOCUMENT)
+        assert document is not None, "it is never removed"
+        current, *older = pairs = _unwrap(document["wrapped"], secret)
+        if current.rsa is not None:
+            return _signing_keys(pairs)
+        wrapped = _wrap([current._replace(rsa=await _rsa_made()), *older], secret)
+        await state.replace(*_DOCUMENT, document, {**document, "wrapped": wrapped})
+
+
+def _signing_keys(pairs: Sequence[_Pair]) -> SigningKeys:
+    keys = {str(pair.key.kid): pair.key for pair in pairs}
+    rsa = {str(pair.key.kid): pair.rsa for pair in pairs if pair.rsa is not None}
+    return SigningKeys(keys, str(pairs[0].key.kid), rsa)
 
 
 def _derived(key: ECKey, purpose: str, bytes_count: int) -> bytes:
@@ -167,16 +241,22 @@ def _derived(key: ECKey, purpose: str, bytes_count: int) -> bytes:
     return HKDF(SHA256(), bytes_count, None, purpose.encode()).derive(str(number).encode())
 
 
-def _wrap(keys: Sequence[_Signing], secret: bytes) -> str:
+def _wrap(pairs: Sequence[_Pair], secret: bytes) -> str:
+    """The first is the one that signs."""
     content = {
-        "current": keys[0].key.kid,
-        "keys": [one.key.as_dict(private=True) for one in keys],
-        "retired": {one.key.kid: one.retired.isoformat() for one in keys if one.retired is not None},
+        "current": pairs[0].key.kid,
+        "keys": [pair.key.as_dict(private=True) for pair in pairs],
+        "rsa": {
+            pair.key.kid: pair.rsa.as_dict(private=pair.rsa.is_private)
+            for pair in pairs
+            if pair.rsa is not None
+        },
+        "retired": {pair.key.kid: pair.retired.isoformat() for pair in pairs if pair.retired is not None},
     }
     return jwe.encrypt_compact(_WRAPPING, json.dumps(content).encode(), _wrapping_key(secret))
 
 
-def _unwrap(wrapped: str, secret: bytes) -> list[_Signing]:
+def _unwrap(wrapped: str, secret: bytes) -> list[_Pair]:
     """All of them, the one that signs first."""
     try:
         opened = jwe.decrypt_compact(wrapped, _wrapping_key(secret), algorithms=["dir", "A256GCM"])
@@ -187,9 +267,10 @@ def _unwrap(wrapped: str, secret: bytes) -> list[_Signing]:
         ) from error
     content = json.loads(opened.plaintext or b"{}")
     retired = {kid: datetime.fromisoformat(text) for kid, text in content.get("retired", {}).items()}
+    rsa = {kid: RSAKey.import_key(key) for kid, key in content.get("rsa", {}).items()}
     keys = [ECKey.import_key(key) for key in content["keys"]]
-    found = [_Signing(key, retired.get(str(key.kid))) for key in keys]
-    return sorted(found, key=lambda one: one.key.kid != content["current"])
+    pairs = [_Pair(key, rsa.get(str(key.kid)), retired.get(str(key.kid))) for key in keys]
+    return sorted(pairs, key=lambda pair: pair.key.kid != content["current"])
 
 
 def _wrapping_key(secret: bytes) -> OctKey:

@@ -14,9 +14,19 @@ ErrorCode = Literal[
     "unauthorized_client",
     "unsupported_grant_type",
     "temporarily_unavailable",
+    "invalid_token",
+    "insufficient_scope",
 ]
 
-_STATUS: Final[dict[ErrorCode, int]] = {"invalid_client": 401, "temporarily_unavailable": 503}
+BEARER: Final[frozenset[ErrorCode]] = frozenset(("invalid_token", "insufficient_scope"))
+"""Of who comes with an access token: https://www.rfc-editor.org/rfc/rfc6750#section-3.1"""
+
+_STATUS: Final[dict[ErrorCode, int]] = {
+    "invalid_client": 401,
+    "temporarily_unavailable": 503,
+    "invalid_token": 401,
+    "insufficient_scope": 403,
+}
 
 
 class OAuthRefused(Exception):

@@ -149,7 +149,7 @@ async def test_without_an_origin_configured_there_is_no_cors(
         async with plain.bearing(None) as client:
             before = await client.options("/Patient/x", headers={"Origin": ORIGIN, **PREFLIGHT})
         async with plain.as_() as client:
-            after = await client.get("/metadata", headers={"Origin": ORIGIN})
+            after = await client.get("/Patient/x", headers={"Origin": ORIGIN})
     assert before.status_code == 204
     assert not [name for name in (*before.headers, *after.headers) if name.startswith("access-control")]
 

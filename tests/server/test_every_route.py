@@ -30,6 +30,7 @@ SECRET = "Xylophone-Quux"  # Stands in the hidden patient's data, and in no answ
 PUBLIC_ADDRESSES = {
     "metadata",
     ".well-known/smart-configuration",
+    ".well-known/openid-configuration",
     "/",
     "/docs",
     "/openapi/{name}.json",
@@ -39,6 +40,9 @@ PUBLIC_ADDRESSES = {
     "/metrics",
     "/auth/token",
     "/auth/revoke",
+    "/auth/introspect",
+    "/auth/userinfo",
+    "/auth/jwks",
 }
 """The literal list of what needs no token; CORS preflight, which carries none, aside."""
 

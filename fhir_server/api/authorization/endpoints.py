@@ -1,5 +1,5 @@
 """
-The authorization server's endpoints, beside the FHIR base: /auth/token and /auth/revoke.
+The authorization server's endpoints, beside the FHIR base: what is asked by forms, and what is told in JSON.
 
 https://www.rfc-editor.org/rfc/rfc6749, https://hl7.org/fhir/smart-app-launch/
 """
@@ -11,25 +11,42 @@ from typing import Any, Final
 
 import structlog
 
+from fhir_server.api.any_origin import PREFLIGHT, READ
+from fhir_server.api.authorization.keys import published_keys
 from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Headers, Response, Send
-from fhir_server.pipeline.authorizing.addresses import REVOCATION_PATH, TOKEN_PATH
+from fhir_server.pipeline.authorizing.addresses import (
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    REVOCATION_PATH,
+    TOKEN_PATH,
+    USERINFO_PATH,
+)
 from fhir_server.pipeline.authorizing.granting import token_for
+from fhir_server.pipeline.authorizing.identifying import identified
+from fhir_server.pipeline.authorizing.introspecting import introspected
 from fhir_server.pipeline.authorizing.recording import record_refused
 from fhir_server.pipeline.authorizing.revoking import revoked_for
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import to_text
 from fhir_server.smart.caller import Contact
-from fhir_server.smart.refusals import OAuthRefused
+from fhir_server.smart.refusals import BEARER, OAuthRefused
 
 log = structlog.get_logger()
 
 FORM_BYTES_MAX: Final = 65_536
-AUTHORIZATION: Final = frozenset((TOKEN_PATH, REVOCATION_PATH))
-"""Addresses that need no token: tokens come from here."""
+_METHODS: Final[Mapping[str, tuple[str, ...]]] = {
+    TOKEN_PATH: ("POST",),
+    REVOCATION_PATH: ("POST",),
+    INTROSPECTION_PATH: ("POST",),
+    USERINFO_PATH: ("GET", "POST"),
+    JWKS_PATH: READ,
+}
+AUTHORIZATION: Final = frozenset(_METHODS)
+"""Addresses that look for themselves at who is asking; of the keys, nobody is asked."""
 
 _JSON: Final = b"application/json"
 _PRAGMA: Final[Headers] = [(b"pragma", b"no-cache")]
@@ -51,25 +68,41 @@ class Authorization:
             response = _error(
                 500, "server_error", f"Something broke; the log knows it as {contact.request_id}"
             )
-        await response.send(send, request_id=contact.request_id, without_body=False)
+        without_body = scope["method"] == "HEAD"
+        await response.send(send, request_id=contact.request_id, without_body=without_body)
 
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
-        if scope["method"] != "POST":
-            return _error(405, "invalid_request", "It is asked by POST", [(b"allow", b"POST")])
+        path, method, methods = scope["path"], scope["method"], _METHODS[scope["path"]]
+        if method not in methods:
+            allow = (b"allow", ", ".join(methods).encode())
+            return _error(405, "invalid_request", f"It is asked by {' or '.join(methods)}", [allow])
+        if path == JWKS_PATH:
+            return (
+                Response(204, PREFLIGHT, b"") if method == "OPTIONS" else await published_keys(self._services)
+            )
         try:
             request = Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
-            form, authorization = await _form(request), request.header("authorization")
-            if scope["path"] == REVOCATION_PATH:
-                await revoked_for(form, authorization, self._services, contact)
-                return Response(200, _PRAGMA, b"")
-            issued = await token_for(form, authorization, self._services, contact)
+            told = await self._told(path, request, contact)
         except OAuthRefused as refused:
             return await self._refused(refused, contact)
         except FhirError as refusal:
             if refusal.status >= 500:
                 return _error(refusal.status, "temporarily_unavailable", str(refusal))
             return await self._refused(OAuthRefused("invalid_request", str(refusal), refusal.status), contact)
-        return Response(200, _PRAGMA, to_text(issued.told()), _JSON)
+        return Response(200, _PRAGMA, b"" if told is None else to_text(told), _JSON)
+
+    async def _told(self, path: str, request: Request, contact: Contact) -> Mapping[str, Any] | None:
+        """The answer in JSON, None where there is nothing to tell. Raises OAuthRefused, and FhirErrors."""
+        authorization = request.header("authorization")
+        if path == USERINFO_PATH:
+            return await identified(authorization, self._services, contact)
+        form = await _form(request)
+        if path == INTROSPECTION_PATH:
+            return await introspected(form, authorization, self._services, contact)
+        if path == REVOCATION_PATH:
+            await revoked_for(form, authorization, self._services, contact)
+            return None
+        return (await token_for(form, authorization, self._services, contact)).told()
 
     async def _refused(self, refused: OAuthRefused, contact: Contact) -> Response:
         if refused.client is None and self._flood.is_too_many(contact.address, "token"):
@@ -79,8 +112,7 @@ class Authorization:
             await record_refused(refused, self._services, contact)
         except FhirError as unavailable:
             return _error(unavailable.status, "temporarily_unavailable", str(unavailable))
-        challenge = [(b"www-authenticate", b'Basic realm="SMART"')] if refused.challenge else []
-        return _error(refused.status, refused.error, str(refused), challenge)
+        return _error(refused.status, refused.error, str(refused), _challenge(refused))
 
 
 async def _form(request: Request) -> Mapping[str, str]:
@@ -90,6 +122,12 @@ async def _form(request: Request) -> Mapping[str, str]:
     if len(form) < len(pairs):
         raise OAuthRefused("invalid_request", "A parameter is given more than once")
     return form
+
+
+def _challenge(refused: OAuthRefused) -> Headers:
+    if refused.error in BEARER:
+        return [(b"www-authenticate", f'Bearer error="{refused.error}"'.encode())]
+    return [(b"www-authenticate", b'Basic realm="SMART"')] if refused.challenge else []
 
 
 def _error(status: int, error: str, description: str, headers: Headers | None = None) -> Response:

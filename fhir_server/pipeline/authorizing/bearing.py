@@ -1,0 +1,39 @@
+"""
+Who bears an access token: by the keys of this deployment, also those that were made a moment ago.
+
+https://www.rfc-editor.org/rfc/rfc6750
+"""
+
+from __future__ import annotations
+
+from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import Unauthenticated
+from fhir_server.smart.caller import Caller
+from fhir_server.smart.tokens import UnknownKey
+
+
+def token_of(authorization: str | None) -> str:
+    """The token in the header. Raises Unauthenticated when there is none."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("An access token is needed: Authorization: Bearer")
+    return token.strip()
+
+
+async def verified(token: str, services: Services) -> Caller:
+    """Its bearer, who is not looked up among what was revoked. Raises Unauthenticated."""
+    tokens, now = services.tokens, int(services.clock().timestamp())
+    try:
+        return tokens.verify(token, now=now)
+    except UnknownKey:
+        # Keys may have been rotated a moment ago.
+        if await services.keyring.renewed():
+            return tokens.verify(token, now=now)
+        raise
+
+
+async def standing(token: str, services: Services) -> Caller:
+    """Its bearer, if nobody has revoked it by now. Raises as `verified`, and Unavailable."""
+    caller = await verified(token, services)
+    await services.consents.current(caller)
+    return caller

@@ -1,0 +1,103 @@
+"""
+What an access token is worth: told to other servers that are shown it.
+
+They ask with a token of their own that has the scope `__introspect`, or prove by their key that they are a
+client that was registered with it. A token that does not hold is inactive, and not a word more is said.
+
+https://www.rfc-editor.org/rfc/rfc7662, https://hl7.org/fhir/smart-app-launch/token-introspection.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from fhir_server.pipeline.authorizing.bearing import standing, token_of
+from fhir_server.pipeline.authorizing.proving import proven
+from fhir_server.pipeline.authorizing.recording import Who, record
+from fhir_server.pipeline.services import Services
+from fhir_server.r4.errors import Unauthenticated
+from fhir_server.smart.caller import Caller, Contact
+from fhir_server.smart.id_tokens import fhir_user
+from fhir_server.smart.refusals import OAuthRefused
+from fhir_server.smart.scopes import INTROSPECT, words
+
+_REFUSED: Final = f"To ask what a token is worth takes the scope `{INTROSPECT}`"
+
+
+class Contexts(Protocol):
+    """Where the launch context of what users granted is kept."""
+
+    async def context_of(self, grant_id: str) -> Mapping[str, Any]:
+        """What came with the tokens of this grant: `patient`, `encounter`, ...; empty for one unknown."""
+
+
+async def introspected(
+    form: Mapping[str, str],
+    authorization: str | None,
+    services: Services,
+    contact: Contact,
+    contexts: Contexts | None = None,
+) -> dict[str, Any]:
+    """
+    What the token of the form is worth, recorded.
+
+    Raises OAuthRefused, which is not recorded yet, and Unavailable.
+    """
+    asking = await _asking(form, authorization, services)
+    if not form.get("token"):
+        refused = OAuthRefused("invalid_request", "`token` is the token that is asked about")
+        refused.client = asking
+        raise refused
+    try:
+        caller = await standing(form["token"], services)
+    except Unauthenticated:
+        caller = None
+    told = {"active": False} if caller is None else await _told(caller, services, contexts)
+    who = Who(asking, patient=None if caller is None else caller.patient)
+    await services.store.append(record(200, contact, services, who, interaction="introspection"))
+    return told
+
+
+async def _asking(form: Mapping[str, str], authorization: str | None, services: Services) -> str:
+    """
+    The client that asks, if it may. Raises OAuthRefused, with 401 also for one that may not:
+    https://www.rfc-editor.org/rfc/rfc7662#section-2.3
+    """
+    if (authorization or "").lower().startswith("bearer "):
+        try:
+            caller = await standing(token_of(authorization), services)
+        except Unauthenticated as refusal:
+            raise OAuthRefused("invalid_token", str(refusal)) from refusal
+        client, may = caller.client, caller.words
+        refused = OAuthRefused("insufficient_scope", _REFUSED, 401)
+    else:
+        registered = await proven(form, authorization, services)
+        client, may = registered.id, frozenset(words(registered.scope))
+        refused = OAuthRefused("unauthorized_client", _REFUSED, 401)
+    if INTROSPECT not in may:
+        refused.client = client
+        raise refused
+    return client
+
+
+async def _told(caller: Caller, services: Services, contexts: Contexts | None) -> dict[str, Any]:
+    base_url = services.settings.base_url
+    context: Mapping[str, Any] = {}
+    if contexts is not None and caller.grant is not None:
+        context = await contexts.context_of(caller.grant)
+    told = {
+        **context,
+        "active": True,
+        "scope": " ".join((*(scope.text for scope in caller.scopes), *sorted(caller.words))),
+        "client_id": caller.client,
+        "token_type": "Bearer",
+        "exp": caller.expires,
+        "iat": caller.issued,
+        "iss": base_url,
+        "aud": base_url,
+        "sub": caller.subject,
+        "fhirUser": fhir_user(caller.user, caller.words, base_url),
+        "patient": caller.patient,
+    }
+    return {name: value for name, value in told.items() if value is not None}

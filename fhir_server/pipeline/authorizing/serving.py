@@ -1,0 +1,47 @@
+"""
+What this deployment serves of SMART and OpenID Connect: the one place that says so.
+
+A capability is added to the list when it works; the documents (smart/discovery.py) follow from it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fhir_server.pipeline.authorizing.addresses import (
+    AUTHORIZE_PATH,
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    USERINFO_PATH,
+    beside,
+    revocation_url,
+    token_url,
+)
+from fhir_server.settings import Settings
+from fhir_server.smart.discovery import Capability, Served
+
+CAPABILITIES: Final[frozenset[Capability]] = frozenset(
+    (
+        "client-confidential-asymmetric",
+        "permission-patient",
+        "permission-user",
+        "permission-v1",
+        "permission-v2",
+    )
+)
+
+
+def served(settings: Settings) -> Served:
+    """As the settings have it."""
+    base_url = settings.base_url
+    return Served(
+        issuer=base_url,
+        authorization_endpoint=beside(base_url, AUTHORIZE_PATH),
+        token_endpoint=token_url(base_url),
+        jwks_uri=beside(base_url, JWKS_PATH),
+        userinfo_endpoint=beside(base_url, USERINFO_PATH),
+        revocation_endpoint=revocation_url(base_url),
+        introspection_endpoint=beside(base_url, INTROSPECTION_PATH),
+        capabilities=CAPABILITIES,
+        back_end_services=True,
+    )
