@@ -183,7 +183,7 @@ def test_each_app_with_access_can_lose_it() -> None:
 
 
 def test_a_patient_is_told_with_what_is_known() -> None:
-    assert PatientLine("p", "Amy").details == ()
+    assert PatientLine("p", "Amy").details == ("id p",)
     assert PatientLine("p", "Amy", "1987-02-20", "female", "MRN 1").details == (
         "born 1987-02-20",
         "female",

@@ -33,8 +33,10 @@ class PatientLine:
 
     @property
     def details(self) -> tuple[str, ...]:
+        """Besides the name; the id when there is nothing else."""
         born = f"born {self.birth_date}" if self.birth_date else ""
-        return tuple(detail for detail in (born, self.sex, self.identifier) if detail)
+        known = tuple(detail for detail in (born, self.sex, self.identifier) if detail)
+        return known or (f"id {self.id}",)
 
 
 @dataclass(frozen=True, slots=True)
