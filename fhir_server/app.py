@@ -46,7 +46,10 @@ from fhir_server.r4.zones import zone_of
 from fhir_server.settings import Settings
 from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.keys import Keyring, load_or_create
+from fhir_server.smart.lock_out import HiddenNames
+from fhir_server.smart.passwords import Passwords
 from fhir_server.smart.seals import Seals
+from fhir_server.smart.second_factor import SecondFactors
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import SERVED, Tokens
 from fhir_server.store.ending import ended
@@ -146,6 +149,7 @@ class Application:
         preparing = _preparing(settings)
         self._open.push_async_callback(preparing.close)
         services = await _services(settings, store, preparing, self._metrics)
+        self._open.callback(services.passwords.close)
         reindexing = _for_ever(self._reindexing(services, limits), "reindexing")
         self._open.push_async_callback(ended, reindexing)
         flood = Flood(settings.refusals_per_second_max)
@@ -234,6 +238,9 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
         now,
         registered(settings),
         measures,
+        Passwords(),
+        SecondFactors(secret),
+        HiddenNames(secret),
     )
     await services.consents.refreshed()
     return services

@@ -21,6 +21,7 @@ from fhir_server.commands.load.command import load
 from fhir_server.commands.revoke import revoke
 from fhir_server.commands.serve import serve
 from fhir_server.commands.token import token
+from fhir_server.commands.user import user
 from fhir_server.logs import configure
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(revoke)
 app.command()(load)
 app.command()(generate)
 app.add_typer(client, name="client")
+app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
 app.add_typer(hl7v2, name="hl7v2")
 

@@ -6,42 +6,26 @@ It works with the server running or stopped; what is registered is known to all 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import typer
 
-from fhir_server.commands.deployment import opened, utc_now
+from fhir_server.commands.deployment import DataDir, MongodbUrl, utc_now, with_store
 from fhir_server.commands.failure import fail
 from fhir_server.r4.definitions import definitions
-from fhir_server.r4.errors import FhirError
-from fhir_server.settings import Settings, settings
 from fhir_server.smart.clients import Client, InvalidClient, accepted, hash_of
 from fhir_server.smart.revocations import of_client
 from fhir_server.smart.tokens import LONGEST
-from fhir_server.store.database import Unsuitable
-from fhir_server.store.embedded import CannotStart
 from fhir_server.store.store import Store
-
-Told = TypeVar("Told")
 
 JWKS_BYTES_MAX: Final = 100_000
 SECRET_BYTES: Final = 32
 
 client = typer.Typer(help="Apps and back-end services that may get tokens.", no_args_is_help=True)
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="The data folder of the server.", show_default="data")
-]
-MongodbUrl = Annotated[
-    str | None,
-    typer.Option("--mongodb-url", help="The replica set, when the server has an external one."),
-]
 
 
 @client.callback()
@@ -94,7 +78,7 @@ def register(
     async def do(store: Store) -> bool:
         return await store.clients.register(told)
 
-    if not _with_store(data_dir, mongodb_url, do):
+    if not with_store("client", data_dir, mongodb_url, do):
         fail(f"{told.id} is registered already")
     typer.echo(told.id)
     if made is not None:
@@ -112,7 +96,7 @@ def list_clients(data_dir: DataDir = None, mongodb_url: MongodbUrl = None) -> No
     async def do(store: Store) -> list[Client]:
         return await store.clients.all()
 
-    for found in _with_store(data_dir, mongodb_url, do):
+    for found in with_store("client", data_dir, mongodb_url, do):
         typer.echo("  ".join((found.id, found.name, found.method, found.scope, *found.redirect_uris)))
 
 
@@ -135,21 +119,8 @@ def remove(
             await store.revocations.add(of_client(client_id, now, now + LONGEST))
         return removed
 
-    if not _with_store(data_dir, mongodb_url, do):
+    if not with_store("client", data_dir, mongodb_url, do):
         fail("There is no client of this id")
-
-
-def _with_store(
-    data_dir: Path | None, mongodb_url: str | None, do: Callable[[Store], Awaitable[Told]]
-) -> Told:
-    async def run(told: Settings) -> Told:
-        async with opened(told, "client") as store:
-            return await do(store)
-
-    try:
-        return asyncio.run(run(settings({"data_dir": data_dir, "mongodb_url": mongodb_url})))
-    except (CannotStart, Unsuitable, FhirError) as refusal:
-        fail(str(refusal))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from random import SystemRandom
+from typing import Annotated, TypeVar
 
-from fhir_server.settings import Settings
-from fhir_server.store.embedded import joined
+import typer
+
+from fhir_server.commands.failure import fail
+from fhir_server.r4.errors import FhirError
+from fhir_server.settings import Settings, settings
+from fhir_server.store.database import Unsuitable
+from fhir_server.store.embedded import CannotStart, joined
 from fhir_server.store.store import Store
+
+Told = TypeVar("Told")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The data folder of the server.", show_default="data")
+]
+MongodbUrl = Annotated[
+    str | None,
+    typer.Option("--mongodb-url", help="The replica set, when the server has an external one."),
+]
 
 
 def utc_now() -> datetime:
     """The clock of commands."""
     return datetime.now(UTC)
+
+
+def with_store(
+    command: str,
+    data_dir: Path | None,
+    mongodb_url: str | None,
+    do: Callable[[Store], Awaitable[Told]],
+) -> Told:
+    """What is done with its store; the command fails with the reason when it cannot be opened."""
+
+    async def run(told: Settings) -> Told:
+        async with opened(told, command) as store:
+            return await do(store)
+
+    try:
+        return asyncio.run(run(settings({"data_dir": data_dir, "mongodb_url": mongodb_url})))
+    except (CannotStart, Unsuitable, FhirError) as refusal:
+        fail(str(refusal))
 
 
 @asynccontextmanager

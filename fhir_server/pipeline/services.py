@@ -16,7 +16,10 @@ from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.keys import Keyring
+from fhir_server.smart.lock_out import HiddenNames
+from fhir_server.smart.passwords import Passwords
 from fhir_server.smart.seals import Seals
+from fhir_server.smart.second_factor import SecondFactors
 from fhir_server.smart.tokens import Tokens
 from fhir_server.store.store import Store
 
@@ -50,6 +53,9 @@ class Services:
     started: datetime
     registered: Registered
     measures: Measures
+    passwords: Passwords
+    second_factors: SecondFactors
+    hidden_names: HiddenNames
 
     @property
     def zone(self) -> tzinfo:

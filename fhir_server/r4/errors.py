@@ -154,7 +154,7 @@ class Unprocessable(FhirError):
 
 
 class TooMany(FhirError):
-    """Too many refused calls from one address; `retry_after_seconds` says when to come back."""
+    """More than is taken at a time, of one address or of all; `retry_after_seconds` says when to return."""
 
     status, code = 429, "throttled"
     retry_after_seconds: int = 1

@@ -14,8 +14,8 @@ from fhir_server.smart.caller import Caller
 
 class Revocation(NamedTuple):
     """
-    `name` is `token/<jti>`, `grant/<id>`, or `client/<client_id>`: that token, what this grant gave, or what
-    this client was given up to `before`.
+    `name` is `token/<jti>`, `grant/<id>`, `client/<client_id>` or `user/<id>`: that token, what this grant
+    gave, or what this client was given, or this user granted, up to `before`.
 
     After `until` none of it would hold anyway.
     """
@@ -40,6 +40,11 @@ def of_grant(grant_id: str, now: datetime, until: datetime) -> Revocation:
     return Revocation(f"grant/{grant_id}", now, until)
 
 
+def of_user(user_id: str, now: datetime, until: datetime) -> Revocation:
+    """Of all that comes from what this user has granted until now, to whichever app."""
+    return Revocation(f"user/{user_id}", now, until)
+
+
 class Revoked:
     """What one process knows of them."""
 
@@ -55,10 +60,14 @@ class Revoked:
         """Raises Unauthenticated when the caller's token has been revoked."""
         if not self._known:
             return
-        of_all = self._known.get(f"client/{caller.client}")
         if (
             f"token/{caller.token_id}" in self._known
             or f"grant/{caller.grant}" in self._known
-            or (of_all is not None and caller.issued <= int(of_all.before.timestamp()))
+            or self._were_all(f"client/{caller.client}", caller.issued)
+            or self._were_all(f"user/{caller.account}", caller.issued)
         ):
             raise Unauthenticated("The access token has been revoked")
+
+    def _were_all(self, name: str, issued: int) -> bool:
+        of_all = self._known.get(name)
+        return of_all is not None and issued <= int(of_all.before.timestamp())

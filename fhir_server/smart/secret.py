@@ -8,6 +8,9 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from fhir_server.smart.keys import SECRET_BYTES, SecretMismatchError
 
 
@@ -23,6 +26,11 @@ def wrapping_secret(data_dir: Path, configured: str | None) -> bytes:
     if not path.exists():
         _make(path)
     return _decoded(path.read_text(), str(path))
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """A key for this purpose alone, of SECRET_BYTES. https://www.rfc-editor.org/rfc/rfc5869"""
+    return HKDF(SHA256(), SECRET_BYTES, None, purpose.encode()).derive(secret)
 
 
 def _make(path: Path) -> None:

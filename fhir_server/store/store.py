@@ -50,6 +50,7 @@ from fhir_server.store.sessions import release_sessions
 from fhir_server.store.shards import Shards
 from fhir_server.store.state import State
 from fhir_server.store.unit import Condition, Unit
+from fhir_server.store.users import Users
 from fhir_server.store.watermark import Clock, Watermark
 from fhir_server.store.writer import Writer
 
@@ -94,6 +95,7 @@ class Store:
         self.state = State(database)
         self.revocations = Revocations(database)
         self.clients = Clients(database, self.state)
+        self.users = Users(database)
         self.inbox = Inbox(database, limits=limits)
         self.passes = Passes(database, owner=owner, limits=limits)
 
