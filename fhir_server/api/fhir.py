@@ -44,7 +44,7 @@ from fhir_server.r4.interaction import (
     Patch,
     Update,
 )
-from fhir_server.r4.resource import Key, Resource, to_text
+from fhir_server.r4.resource import Key, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import openid_configuration, smart_configuration
@@ -146,17 +146,17 @@ class Fhir:
         if path and request.method == "OPTIONS":
             return Response(204, headers, b"")
         if path in DISCOVERY:
-            return Response(200, headers, to_text(self._discovered(path)), b"application/json")
+            return self._discovered(path)
         answered = await self._metadata.answered(request)
         return replace(answered, headers=[*answered.headers, *headers])
 
-    def _discovered(self, path: str) -> Resource:
+    def _discovered(self, path: str) -> Response:
         told = served(self._services.settings)
-        if path == SMART_CONFIGURATION:
-            return smart_configuration(told)
-        if (configuration := openid_configuration(told)) is None:
-            raise NotFound("This server tells nobody who logs in")
-        return configuration
+        document = smart_configuration(told) if path == SMART_CONFIGURATION else openid_configuration(told)
+        if document is None:
+            # Answered here, not raised: nobody's look at what is public is recorded.
+            return replace(refuse(NotFound("This server tells nobody who logs in")), headers=ANY_ORIGIN)
+        return Response(200, ANY_ORIGIN, to_text(document), b"application/json")
 
     async def _authenticate(self, request: Request) -> Caller:
         caller = await verified(token_of(request.header("authorization")), self._services)

@@ -15,6 +15,7 @@ from fhir_server.r4.zones import zone_of
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.settings import Settings
 from fhir_server.smart.client_keys import ClientKeys
+from fhir_server.smart.id_tokens import IdTokens
 from fhir_server.smart.keys import Keyring
 from fhir_server.smart.lock_out import HiddenNames
 from fhir_server.smart.passwords import Passwords
@@ -61,6 +62,11 @@ class Services:
     def zone(self) -> tzinfo:
         """Where a date is that does not say."""
         return zone_of(self.settings.time_zone)
+
+    @property
+    def id_tokens(self) -> IdTokens:
+        """Signed with the keys of now."""
+        return IdTokens(self.keyring.keys, self.settings.base_url)
 
     @property
     def search_limits(self) -> SearchLimits:

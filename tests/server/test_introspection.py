@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from fhir_server.r4.definitions import definitions
 from fhir_server.smart.clients import Client, accepted
-from fhir_server.smart.id_tokens import Identity, IdTokens
+from fhir_server.smart.id_tokens import Identity
 from fhir_server.smart.revocations import of_client, of_token
 from fhir_server.smart.tokens import Grant
 from tests.databases import a_database
@@ -130,7 +130,7 @@ async def test_what_does_not_hold_is_inactive_and_nothing_more(server: Server) -
         revoked,
         of_all,
         server.token()[:-6] + "AAAAAA",
-        IdTokens(services.keyring.keys, BASE).issue(identity, int(now.timestamp())),
+        services.id_tokens.issue(identity, int(now.timestamp())),
         "abcdefghijklmnopqrstuvwx.abcdefghijklmnopqrstuvwx",
         "garbage",
         "\x00é\r\n",

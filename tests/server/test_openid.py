@@ -16,7 +16,7 @@ import pytest_asyncio
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from fhir_server.smart.id_tokens import Identity, IdTokens
+from fhir_server.smart.id_tokens import Identity
 from fhir_server.smart.keys import LOOKED_SECONDS, Keyring, rotate
 from fhir_server.smart.revocations import of_grant
 from fhir_server.smart.secret import wrapping_secret
@@ -63,7 +63,7 @@ async def test_anybody_can_verify_what_was_signed(server: Server) -> None:
     services = server.services
     now = int(services.clock().timestamp())
     identity = Identity("u-1", "app", frozenset(("openid", "fhirUser")), now, "Practitioner/7", "n-1")
-    token = IdTokens(services.keyring.keys, services.settings.base_url).issue(identity, now)
+    token = services.id_tokens.issue(identity, now)
     keys, answer = await published(server)
     assert answer.headers["content-type"] == "application/json"
     found = jwt.decode(token, keys, algorithms=["RS256"])
@@ -129,7 +129,7 @@ async def test_who_has_no_token_that_holds_is_told_nothing(server: Server) -> No
     services = server.services
     now = int(services.clock().timestamp())
     identity = Identity("u-1", "app", frozenset(("openid",)), now)
-    id_token = IdTokens(services.keyring.keys, services.settings.base_url).issue(identity, now)
+    id_token = services.id_tokens.issue(identity, now)
     for token in (None, "nonsense", a_token(server)[:-6] + "AAAAAA", id_token):
         answer = await ask(server, token)
         assert answer.status_code == 401
@@ -143,7 +143,7 @@ async def test_an_id_token_opens_nothing(server: Server) -> None:
     services = server.services
     now = int(services.clock().timestamp())
     identity = Identity("u-1", BASE, frozenset(("openid", "fhirUser")), now, "Practitioner/7")
-    token = IdTokens(services.keyring.keys, BASE).issue(identity, now)
+    token = services.id_tokens.issue(identity, now)
     async with server.bearing(token) as http:
         assert (await http.get("/Patient")).status_code == 401
 
