@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from fhir_server.smart.secret import wrapping_secret
 from fhir_server.smart.tokens import Grant
 from tests.databases import a_database
 from tests.server.running import BASE, Server, serving
+from tests.smart.test_keys import a_document_of_before
 
 JWKS = "http://fhir.example/auth/jwks"
 USERINFO = "http://fhir.example/auth/userinfo"
@@ -101,6 +103,26 @@ async def test_keys_that_another_process_made_are_published(server: Server) -> N
     assert kid in told
     assert {key.kid for key in before.keys} < told
     assert len(told) == len(before.keys) + 2
+
+
+async def test_a_database_of_before_id_tokens_is_served_with_an_rsa_key(
+    mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    async with serving(mongodb_url, database_name, tmp_path) as running:
+        before = a_document_of_before(wrapping_secret(tmp_path, None))
+        await running.services.store.state.put("signing-keys", "current", before)
+    async with (
+        serving(mongodb_url, database_name, tmp_path) as one,
+        serving(mongodb_url, database_name, tmp_path) as other,
+    ):
+        told = [
+            {key.kid: key.as_dict().get("alg") for key in (await published(each))[0].keys}
+            for each in (one, other)
+        ]
+        assert told[0] == told[1]
+        assert sorted(map(str, told[0].values())) == ["ES256", "ES256", "RS256"]
+        async with other.bearing(one.token()) as http:
+            assert (await http.get("/Patient")).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

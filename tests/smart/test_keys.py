@@ -26,7 +26,7 @@ def kids_of(jwks: Mapping[str, Any], alg: str) -> list[str]:
     return [key["kid"] for key in jwks["keys"] if key["alg"] == alg]
 
 
-def a_document_of_before() -> dict[str, Any]:
+def a_document_of_before(secret: bytes = SECRET) -> dict[str, Any]:
     """As it was written before there were id_tokens: EC keys alone, one of them retired."""
     keys = [ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True) for _ in range(2)]
     content = {
@@ -35,7 +35,7 @@ def a_document_of_before() -> dict[str, Any]:
         "retired": {keys[1].kid: at(-1).isoformat()},
     }
     header = {"alg": "dir", "enc": "A256GCM"}
-    wrapped = jwe.encrypt_compact(header, json.dumps(content).encode(), OctKey.import_key(SECRET))
+    wrapped = jwe.encrypt_compact(header, json.dumps(content).encode(), OctKey.import_key(secret))
     return {"wrapped": wrapped, "made": at(-2)}
 
 
