@@ -221,7 +221,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     tokens = Tokens(keys, settings.base_url, definitions().resource_types, zone)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
     parameters = SearchParameters(store)
-    consents = Consents(table, store, parameters, utc_now)
+    consents = Consents(table, store, parameters, utc_now, tokens)
     seals = Seals(keys, SEALED_FOR)
     services = Services(
         settings,
@@ -247,10 +247,11 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
 
 
 async def _keep_up(services: Services) -> None:
-    """Sign with the newest key, whoever made it."""
+    """Sign with the newest key, whoever made it, and know what other processes do, also when idle."""
     while True:
         await asyncio.sleep(_KEYS_LOOKED_FOR_SECONDS)
         with suppress(FhirError):
+            await services.consents.refreshed()
             if await services.keyring.renewed():
                 log.info("keys_renewed", kid=services.keyring.keys.current_id)
 

@@ -46,6 +46,10 @@ def register(
         Path | None, typer.Option(help="A file with its public keys, a JWK Set.", exists=True, dir_okay=False)
     ] = None,
     jwks_url: Annotated[str | None, typer.Option(help="Where it publishes its public keys.")] = None,
+    state_code: Annotated[
+        list[str] | None,
+        typer.Option(help="A code that it keeps app state under: '[read:|global:]system|code'."),
+    ] = None,
     client_id: Annotated[str | None, typer.Option(help="Its client_id; without it, one is made.")] = None,
     data_dir: DataDir = None,
     mongodb_url: MongodbUrl = None,
@@ -70,6 +74,7 @@ def register(
             tuple(redirect_uri or ()),
             tuple(launch_uri or ()),
             None if made is None else hash_of(made),
+            tuple(state_code or ()),
         )
         accepted(told, definitions().resource_types)
     except InvalidClient as refusal:

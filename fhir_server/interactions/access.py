@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fhir_server.policy.app_state import Share
 from fhir_server.policy.context import Right
 from fhir_server.r4.errors import Forbidden, NotFound
 from fhir_server.r4.resource import Key
@@ -21,23 +22,33 @@ from fhir_server.search.predicates.version import Version
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`consented` says whether the consents of these patients let the caller through."""
+    """
+    `consented` says whether the consents of these patients let the caller through; `app_state` what is left
+    of a type that may be app state: of others it is None.
+    """
 
     right: Right
     consented: Callable[[Sequence[str]], bool]
+    app_state: Share | None = None
 
     @property
     def needs_tokens(self) -> bool:
         """Does judging a version take its search tokens, and not its patients alone?"""
-        return not isinstance(self.right.predicate, Everything | OfPatients | OnlyOfPatients)
+        simple = isinstance(self.right.predicate, Everything | OfPatients | OnlyOfPatients)
+        return not simple or self.app_state is not None
 
     def sees(self, version: Version) -> bool:
         """May the caller know that this version exists?"""
-        return matches(self.right.predicate, version) and self.consented(version.entry.patients)
+        return matches(self.right.predicate, version) and self._lets_through(version)
 
     def reaches(self, version: Version) -> bool:
         """Is this resource of another type within the caller's reach, whatever the criteria of the scopes?"""
-        return matches(self.right.reach, version) and self.consented(version.entry.patients)
+        return matches(self.right.reach, version) and self._lets_through(version)
+
+    def _lets_through(self, version: Version) -> bool:
+        if self.app_state is not None and not matches(self.app_state.left(), version):
+            return False
+        return self.consented(version.entry.patients)
 
     def require_seen(self, version: Version) -> None:
         """Raises NotFound, worded as for a resource that never was, unless the caller sees it."""

@@ -7,15 +7,19 @@ hidden, so 404. Consent never widens what scopes and policy give.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
 
 from fhir_server.interactions.access import Access
 from fhir_server.pipeline.services import Services
+from fhir_server.policy.app_state import TYPE as APP_STATE
+from fhir_server.policy.app_state import Share
 from fhir_server.policy.context import Context, Right, right
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import Forbidden
-from fhir_server.search.predicates.predicate import Predicate, all_of, any_of, of_types
+from fhir_server.search.predicates.predicate import Everything, Predicate, all_of, any_of, of_types
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.scopes import Permission, covering
 
@@ -27,8 +31,7 @@ def admit(
 ) -> Access:
     """What `caller` may touch of this type. Raises Forbidden when no scope covers it."""
     granted = right_of(caller, resource_type, permission)
-    consents = services.consents
-    return Access(granted, lambda patients: consents.decide(patients, caller, now).permitted)
+    return _access(granted, caller, resource_type, now, services, writes=permission in _WRITES)
 
 
 def access_to(
@@ -51,7 +54,21 @@ def access_to(
         any_of(*(right.reach for right in granted)),
         all(right.confined for right in granted),
     )
-    return Access(together, lambda patients: services.consents.decide(patients, caller, now).permitted)
+    return _access(together, caller, resource_type, now, services, writes=not _WRITES.isdisjoint(permissions))
+
+
+def _access(
+    granted: Right, caller: Caller, resource_type: str, now: datetime, services: Services, *, writes: bool
+) -> Access:
+    """Each time it judges it goes by the consents and the codes of app state that are known then."""
+    consents = services.consents
+
+    def consented(patients: Sequence[str]) -> bool:
+        return consents.decide(patients, caller, now).permitted
+
+    if resource_type != APP_STATE:
+        return Access(granted, consented)
+    return Access(granted, consented, Share(lambda: consents.app_state, caller.client, caller.user, writes))
 
 
 @lru_cache(maxsize=16_384)
@@ -62,7 +79,7 @@ def right_of(caller: Caller, resource_type: str, permission: Permission) -> Righ
         raise Forbidden(f"No scope of this token covers `{permission}` on {resource_type}")
     whole = {scope.context for scope in scopes if not scope.is_granular}
     bound = frozenset(
-        Context(scope.context, caller.user, caller.patient, scope.within)
+        Context(scope.context, caller.user, caller.patient, scope.within, _state_codes(caller, resource_type))
         for scope in scopes
         if not scope.is_granular or scope.context not in whole
     )
@@ -91,6 +108,21 @@ def restriction(caller: Caller, types: frozenset[str], permission: Permission) -
     return any_of(
         *(all_of(of_types(frozenset(names)), predicate) for predicate, names in by_predicate.items())
     )
+
+
+def _state_codes(caller: Caller, resource_type: str) -> frozenset[str]:
+    return caller.state_codes if resource_type == APP_STATE else frozenset()
+
+
+def left_of_app_state(caller: Caller, types: AbstractSet[str], services: Services) -> Predicate:
+    """
+    What is left to `caller` of the app state among these types, to be searched.
+
+    To be asked within `governed`, which asks again when codes have become app state meanwhile.
+    """
+    if APP_STATE not in types:
+        return Everything()
+    return services.consents.app_state.left(caller.client, caller.user, writes=False)
 
 
 def all_types() -> frozenset[str]:

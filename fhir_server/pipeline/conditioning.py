@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.pipeline.admission import restriction, right_of
+from fhir_server.pipeline.admission import left_of_app_state, restriction, right_of
 from fhir_server.pipeline.services import Services
 from fhir_server.pipeline.trail import Trail
 from fhir_server.pipeline.unqualified import refuse_ambiguous
@@ -94,9 +94,7 @@ async def matched(questions: Sequence[Asked], caller: Caller, services: Services
 
     async def run(consented: Predicate) -> list[Asked]:
         await refuse_ambiguous(unqualified, consented, caller, services)
-        conditions = [
-            replace(one.condition, predicate=all_of(one.condition.predicate, consented)) for one in questions
-        ]
+        conditions = [_left(one.condition, consented, caller, services) for one in questions]
         found = await services.store.matching(conditions)
         return [
             replace(one, condition=replace(condition, keys=keys))
@@ -104,6 +102,11 @@ async def matched(questions: Sequence[Asked], caller: Caller, services: Services
         ]
 
     return await services.consents.governed(caller, services.clock(), run)
+
+
+def _left(condition: Condition, consented: Predicate, caller: Caller, services: Services) -> Condition:
+    left = left_of_app_state(caller, condition.types, services)
+    return replace(condition, predicate=all_of(condition.predicate, consented, left))
 
 
 def one_or_none(found: Asked, criteria: Criteria) -> Key | None:

@@ -17,11 +17,13 @@ from typing import TypeVar
 from consent.decision import Decision, Requester
 from consent.table import ConsentTable
 from fhir_server.pipeline.parameters import SearchParameters
+from fhir_server.policy.app_state import AppState
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import from_text
 from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.revocations import Revoked
+from fhir_server.smart.tokens import Tokens
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store
 
@@ -29,7 +31,12 @@ Result = TypeVar("Result")
 
 
 class Consents:
-    """Decides for callers, and keeps the table up to date, and `parameters` with it."""
+    """
+    Decides for callers, and keeps the table up to date, and `parameters` with it.
+
+    `app_state` is what is known of the codes of app state, as new as the table; the clients to which `tokens`
+    were issued have codes of their own.
+    """
 
     def __init__(
         self,
@@ -37,10 +44,14 @@ class Consents:
         store: Store,
         parameters: SearchParameters,
         clock: Callable[[], datetime],
+        tokens: Tokens,
     ) -> None:
         self._table = table
         self._revoked = Revoked()
         self._revoked_as_of = 0
+        self._tokens = tokens
+        self._app_state_as_of = 0
+        self.app_state = AppState()
         self._clock = clock
         self._store = store
         self._parameters = parameters
@@ -69,12 +80,20 @@ class Consents:
     async def _made_as_new_as(self, epoch: Epoch) -> None:
         if epoch.parameters > self._parameters.catalogue.epoch:
             await self._parameters.as_of(epoch)
-        if epoch.consents <= self._table.epoch and epoch.revoked <= self._revoked_as_of:
+        if (
+            epoch.consents <= self._table.epoch
+            and epoch.revoked <= self._revoked_as_of
+            and epoch.app_state <= self._app_state_as_of
+        ):
             return
         async with self._refreshing:
             if epoch.revoked > self._revoked_as_of:
                 self._revoked.add(await self._store.revocations.after(self._revoked_as_of), self._clock())
                 self._revoked_as_of = epoch.revoked
+            if epoch.app_state > self._app_state_as_of:
+                self.app_state = await self._store.app_state.all()
+                self._app_state_as_of = epoch.app_state
+                self._tokens.forget(self.app_state.codes_of)
             if epoch.consents > self._table.epoch:
                 changed = await self._store.consents_changed_after(self._table.epoch)
                 self._table.apply(
@@ -104,11 +123,11 @@ class Consents:
 
         while True:
             # Of the table as it is now: meanwhile somebody else may make it newer.
-            as_of = self._table.epoch
+            as_of, app_state = self._table.epoch, self.app_state
             restriction = self._table.restriction(requester(caller), now)
             result, epoch = await asyncio.gather(outcome(restriction), self._store.epoch())
             await self.as_of(epoch, caller)
-            if epoch.consents > as_of:
+            if epoch.consents > as_of or self.app_state is not app_state:
                 continue
             if isinstance(result, FhirError):
                 raise result

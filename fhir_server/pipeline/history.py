@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fhir_server.interactions.access import not_known
 from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Links, history_bundle
-from fhir_server.pipeline.admission import admit, all_types, restriction
+from fhir_server.pipeline.admission import admit, all_types, left_of_app_state, restriction
 from fhir_server.pipeline.auditing import audit_history
 from fhir_server.pipeline.links import Cursors
 from fhir_server.pipeline.releasing import Releasing, shaped
@@ -50,7 +50,8 @@ async def run_history(interaction: History, caller: Caller, services: Services, 
     settled = Updated(end=moment(await services.store.watermark())) if polled else Everything()
 
     async def run(consented: Predicate) -> Page:
-        predicate = all_of(of_types(types), allowed, consented, settled)
+        left = left_of_app_state(caller, types, services)
+        predicate = all_of(of_types(types), allowed, consented, left, settled)
         return await _history_page(interaction, query, predicate, after, services)
 
     page = await services.consents.governed(caller, now, run)

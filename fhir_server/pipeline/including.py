@@ -271,7 +271,7 @@ class Including:
         Take a page of what it is true of, `beside` what is referred to of it; where the next one begins.
         """
         page = await self._services.store.page(
-            all_of(predicate, self._consented),
+            all_of(predicate, self._consented, self._releasing.left_of_app_state(types)),
             types=types,
             order=_ORDER,
             after=after,

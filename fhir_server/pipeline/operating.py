@@ -35,7 +35,7 @@ from fhir_server.operations.validate import (
     outcome,
     to_validate,
 )
-from fhir_server.pipeline.admission import all_types, restriction
+from fhir_server.pipeline.admission import all_types, left_of_app_state, restriction
 from fhir_server.pipeline.patching import planned_change
 from fhir_server.pipeline.reading import shown_version
 from fhir_server.pipeline.services import Services
@@ -171,7 +171,7 @@ async def _run_meta(interaction: Operation, caller: Caller, services: Services, 
     allowed = restriction(caller, types, "s")
 
     async def run(consented: Predicate) -> Resource:
-        predicate = all_of(allowed, consented)
+        predicate = all_of(allowed, consented, left_of_app_state(caller, types, services))
         return meta_with(await services.store.labels(predicate, SEARCHED, types=types))
 
     return Document(await services.consents.governed(caller, services.clock(), run))

@@ -9,10 +9,11 @@ from typing import Final
 
 from fhir_server.interactions.access import Access
 from fhir_server.interactions.shaping import shaped_version
-from fhir_server.pipeline.admission import access_to
+from fhir_server.pipeline.admission import access_to, left_of_app_state
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import redacted
 from fhir_server.r4.shaping import Shape
+from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.search.predicates.version import Version
 from fhir_server.smart.caller import Caller
 
@@ -48,6 +49,10 @@ class Releasing:
         named = tuple(types)
         accesses = [self.access(resource_type) for resource_type in named]
         return not named or any(access is not None and access.needs_tokens for access in accesses)
+
+    def left_of_app_state(self, types: frozenset[str]) -> Predicate:
+        """To be asked within `governed`."""
+        return left_of_app_state(self._caller, types, self._services)
 
     def access(self, resource_type: str) -> Access | None:
         """An included resource needs `s` on its type, or `r`; either reaches what it reaches."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from fhir_server.interactions.answers import Bundled
 from fhir_server.interactions.bundles import Inner, Links, operation_outcome, searchset
-from fhir_server.pipeline.admission import all_types, restriction, right_of
+from fhir_server.pipeline.admission import all_types, left_of_app_state, restriction, right_of
 from fhir_server.pipeline.completing import Completed, Continuation, completed, going_on
 from fhir_server.pipeline.containing import Containers, cut, of_containers
 from fhir_server.pipeline.finding import Finding
@@ -129,6 +129,7 @@ async def _found(
     followed = needs_tokens(query.includes)
     tokens = followed or query.contained != "false" or releasing.needs_tokens(query.types)
     until = _until(query, asked.after)
+    types = frozenset(query.types) if query.types and query.contained == "false" else all_types()
 
     async def run(consented: Predicate) -> tuple[Page, int | None, Containers | None]:
         await refuse_ambiguous(query.unqualified, consented, caller, services)
@@ -143,7 +144,7 @@ async def _found(
         containers = None if query.contained == "false" else await of_containers(meant, settling)
         finding = Finding(
             meant if containers is None else containers.query,
-            all_of(asked.allowed, consented, until),
+            all_of(asked.allowed, consented, until, left_of_app_state(caller, types, services)),
             settling,
             services,
             tokens=tokens,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fhir_server.pipeline.admission import restriction, right_of
+from fhir_server.pipeline.admission import left_of_app_state, restriction, right_of
 from fhir_server.pipeline.auditing import audit_page
 from fhir_server.pipeline.services import Services
 from fhir_server.policy.redaction import NO_GROUP, asking_of_shown_members
@@ -43,7 +43,9 @@ class Sight:
 
     def visible(self, types: frozenset[str]) -> Predicate:
         """True of what the caller may see of these types. Raises Forbidden when no scope covers any."""
-        return all_of(of_types(types), restriction(self._caller, types, "s"), self._consented)
+        allowed = restriction(self._caller, types, "s")
+        left = left_of_app_state(self._caller, types, self._services)
+        return all_of(of_types(types), allowed, self._consented, left)
 
     def require_covered(self, predicate: Predicate) -> None:
         """Raises Forbidden when no scope covers what is asked about, whether or not it comes to that."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from fhir_server.pipeline.admission import restriction
+from fhir_server.pipeline.admission import left_of_app_state, restriction
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Invalid
 from fhir_server.r4.resource import Key
@@ -40,7 +40,8 @@ async def refuse_ambiguous(
     if not in_doubt:
         return
     ids = frozenset(key.id for _, keys in in_doubt for key in keys)
-    visible = all_of(of_types(seen), restriction(caller, seen, "s"), consented)
+    left = left_of_app_state(caller, seen, services)
+    visible = all_of(of_types(seen), restriction(caller, seen, "s"), consented, left)
     with stage("joins"):
         known = await services.store.keys(all_of(WithId(ids), visible), types=seen, most=len(ids) * len(seen))
     assert known is not None, "there are no more than ids in each type"

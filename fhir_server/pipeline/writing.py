@@ -18,6 +18,7 @@ from audit.capabilities import WRITTEN_BY_THE_SERVER
 from audit.record import Record
 from fhir_server.interactions.access import Access
 from fhir_server.interactions.answers import Answer, Removed, Written
+from fhir_server.interactions.app_state import keeping_app_state
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.entries import within
@@ -210,9 +211,21 @@ def prepare_resource(
 
 
 def plan(interaction: Writing, prepared: Prepared | None, access: Access, trail: Trail) -> Planned:
-    """The write, judged as far as it can be before it commits. Raises Forbidden."""
+    """
+    The write, judged as far as it can be before it commits. Each write of whatever kind passes here.
+
+    Raises Forbidden, and what `keeping_app_state` does.
+    """
     if prepared is not None:
         trail.touches(prepared.entry.patients)
+    planned = _planned(interaction, prepared, access, trail)
+    if access.app_state is None:
+        return planned
+    if_match = None if isinstance(interaction, Create) else interaction.if_match
+    return replace(planned, write=keeping_app_state(planned.write, prepared, if_match, access.app_state))
+
+
+def _planned(interaction: Writing, prepared: Prepared | None, access: Access, trail: Trail) -> Planned:
     match interaction:
         case Delete(key=key, if_match=if_match):
             return Planned(interaction, _trailed(delete(key, access, if_match), trail), trail, Fate())

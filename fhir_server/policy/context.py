@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from fhir_server.policy.app_state import of_nobody_or
 from fhir_server.r4.compartments import CONTAINERS, DEFINITIONAL_TYPES, compartment_parameters
 from fhir_server.search.predicates.entry import escape
 from fhir_server.search.predicates.predicate import (
@@ -43,13 +44,15 @@ from fhir_server.search.predicates.predicate import (
 @dataclass(frozen=True, slots=True)
 class Context:
     """
-    Where a right comes from: the scope's context, the person it is bound to, and the scope's criteria.
+    Where a right comes from: the scope's context, the person it is bound to, the scope's criteria, and the
+    codes of the app's own state, of what may be that.
     """
 
     context: str
     user: str | None
     patient: str | None
     within: Predicate = field(default_factory=Everything)
+    state_codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,14 @@ def context_is_unconfined(context: Context) -> bool:
 
 
 def _of_context(context: Context, resource_type: str, *, writes: bool) -> Predicate:
+    reach = _of_person(context, resource_type, writes=writes)
+    if context.context != "user" or not context.state_codes:
+        return reach
+    # What an app keeps for its user, or for all of its users, is in no patient's compartment.
+    return any_of(reach, all_of(AnyToken(context.state_codes), of_nobody_or(context.user)))
+
+
+def _of_person(context: Context, resource_type: str, *, writes: bool) -> Predicate:
     if context_is_unconfined(context):
         if resource_type == "AuditEvent" and context.context == "user" and context.user:
             return none_of(token(f"AuditEvent|agent|{escape(context.user)}"))

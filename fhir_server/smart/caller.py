@@ -21,6 +21,7 @@ class Caller:
     `token_id` the jti, the only part of the token that is ever recorded. It was `issued` and `expires` in
     seconds since 1970. `words` are the scopes that are no right to resources (`openid`); `account` is the
     id of the user who granted it to an app, `grant` that of what was granted: both None when no user did.
+    `state_codes` are the tokens of the codes that its client keeps state under.
     """
 
     client: str
@@ -35,6 +36,7 @@ class Caller:
     words: frozenset[str] = frozenset()
     account: str | None = None
     grant: str | None = None
+    state_codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

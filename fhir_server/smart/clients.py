@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 from fhir_server.smart.jwks import JwksError, key_set
 from fhir_server.smart.redirects import URIS_MAX, InvalidRedirect, origin_of, require_redirect
 from fhir_server.smart.scopes import EXTENSIONS, WORDS, granted
+from fhir_server.smart.state_codes import InvalidStateCode, state_codes
 
 NAME_CHARACTERS_MAX: Final = 200
 CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -39,8 +40,8 @@ class Client:
     A registered client; one with `redirect_uris` is an app, one without is a back-end service.
 
     Its public keys are in `jwks`, or at `jwks_uri`; `secret` is the hash of its secret (`hash_of`). `scope`
-    is what it may get at most. An EHR launches it at one of `launch_uris`. Raises InvalidClient for keys that
-    cannot be used.
+    is what it may get at most. An EHR launches it at one of `launch_uris`. It keeps app state under
+    `state_codes` (state_codes.py). Raises InvalidClient for keys that cannot be used.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Client:
     redirect_uris: tuple[str, ...] = ()
     launch_uris: tuple[str, ...] = ()
     secret: str | None = None
+    state_codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.jwks is not None:
@@ -100,6 +102,10 @@ def accepted(client: Client, known_types: frozenset[str]) -> Client:
     _require_addresses(client.redirect_uris, client.launch_uris)
     _require_scope(client.scope, known_types, is_app=client.is_app)
     _require_proof(client)
+    try:
+        state_codes(client.state_codes)
+    except InvalidStateCode as error:
+        raise InvalidClient(str(error)) from error
     return client
 
 

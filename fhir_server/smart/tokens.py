@@ -11,7 +11,7 @@ https://www.rfc-editor.org/rfc/rfc9068, https://hl7.org/fhir/smart-app-launch/
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final
@@ -71,6 +71,7 @@ class Tokens:
         self._site = Site(audience, zone)
         self._known_types = known_types
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._state_codes: Callable[[str], frozenset[str]] = _none
 
     def issue(self, grant: Grant, *, now: int, token_id: str) -> str:
         """
@@ -107,6 +108,11 @@ class Tokens:
         stated = {name: value for name, value in claims.items() if value is not None}
         header = {"alg": ALGORITHM, "typ": _TYPE, "kid": self._keys.current_id}
         return jwt.encode(header, stated, self._keys.current, algorithms=[ALGORITHM])
+
+    def forget(self, state_codes: Callable[[str], frozenset[str]]) -> None:
+        """Look at each token anew, as of a client that keeps state under what `state_codes` tells."""
+        self._state_codes = state_codes
+        self._remembered.clear()
 
     def verify(self, token: str, *, now: int) -> Caller:
         """
@@ -167,4 +173,9 @@ class Tokens:
             words=frozenset(words(text)),
             account=claims.get("account"),
             grant=claims.get("grant"),
+            state_codes=self._state_codes(str(claims["client_id"])),
         )
+
+
+def _none(_client: str) -> frozenset[str]:
+    return frozenset()

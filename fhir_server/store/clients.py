@@ -9,6 +9,8 @@ from typing import Final
 from pymongo.errors import DuplicateKeyError
 
 from fhir_server.smart.clients import Client
+from fhir_server.smart.state_codes import state_codes
+from fhir_server.store.app_state import AppStateCodes
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document
 from fhir_server.store.faults import translated
@@ -20,9 +22,10 @@ KIND: Final = "client"
 class Clients:
     """Each by its client_id; durable when a call returns."""
 
-    def __init__(self, database: Database, state: State) -> None:
+    def __init__(self, database: Database, state: State, app_state: AppStateCodes) -> None:
         self._database = database
         self._state = state
+        self._app_state = app_state
 
     async def get(self, id: str) -> Client | None:
         """The client, None when none is registered under this id."""
@@ -36,6 +39,10 @@ class Clients:
 
     async def register(self, client: Client) -> bool:
         """Make it known; False when the id is taken."""
+        codes = state_codes(client.state_codes)
+        if codes and await self.get(client.id) is None:
+            # Before anybody may write under them, they are out of everybody else's sight.
+            await self._app_state.moved(codes)
         value = {
             "name": client.name,
             "scope": client.scope,
@@ -45,8 +52,11 @@ class Clients:
             "redirect_uris": list(client.redirect_uris),
             "launch_uris": list(client.launch_uris),
             "secret": client.secret,
+            "state_codes": list(client.state_codes),
         }
         kept = await self._state.insert(KIND, client.id, value)
+        if kept == value and codes:
+            await self._app_state.moved(())
         return kept == value
 
     async def remove(self, id: str) -> bool:
@@ -78,4 +88,5 @@ def _client(id: str, fields: Document) -> Client:
         tuple(fields.get("redirect_uris", ())),
         tuple(fields.get("launch_uris", ())),
         fields.get("secret"),
+        tuple(fields.get("state_codes", ())),
     )

@@ -27,7 +27,7 @@ EPOCH_ID: Final = "~epoch"
 class Epoch(NamedTuple):
     """
     How often what has changed: Consents; search parameters, in what is answered and in what is indexed;
-    which tokens have been revoked.
+    which tokens have been revoked; which codes are app state, and whose.
 
     A search is answered by the parameters of `parameters`, an entry is made by those of `indexed`.
     """
@@ -36,13 +36,14 @@ class Epoch(NamedTuple):
     parameters: int = 0
     indexed: int = 0
     revoked: int = 0
+    app_state: int = 0
 
 
 def epoch_of(fields: Mapping[str, Any] | None) -> Epoch:
     """What the document says; None is the beginning."""
     if fields is None:
         return Epoch()
-    return Epoch(fields.get("n", 0), fields.get("p", 0), fields.get("i", 0), fields.get("r", 0))
+    return Epoch(*(fields.get(number, 0) for number in ("n", "p", "i", "r", "s")))
 
 
 async def move_parameters(database: Database, session: AsyncClientSession, *, indexed: bool) -> None:
@@ -55,6 +56,11 @@ async def move_parameters(database: Database, session: AsyncClientSession, *, in
 async def move_revoked(database: Database, session: AsyncClientSession) -> int:
     """As `next_epoch`, for what has been revoked."""
     return await _moved(database, session, "r")
+
+
+async def move_app_state(database: Database, session: AsyncClientSession) -> int:
+    """As `next_epoch`, for codes of app state."""
+    return await _moved(database, session, "s")
 
 
 async def next_epoch(database: Database, session: AsyncClientSession) -> int:

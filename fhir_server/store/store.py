@@ -22,6 +22,7 @@ from fhir_server.search.asking.results import SortKey
 from fhir_server.search.declared.catalogue import Catalogue
 from fhir_server.search.predicates.predicate import Predicate
 from fhir_server.search.predicates.version import Version
+from fhir_server.store.app_state import AppStateCodes
 from fhir_server.store.attempts import Attempts
 from fhir_server.store.clients import Clients
 from fhir_server.store.conditions import matching
@@ -94,7 +95,8 @@ class Store:
         ]
         self.state = State(database)
         self.revocations = Revocations(database)
-        self.clients = Clients(database, self.state)
+        self.app_state = AppStateCodes(database)
+        self.clients = Clients(database, self.state, self.app_state)
         self.users = Users(database)
         self.inbox = Inbox(database, limits=limits)
         self.passes = Passes(database, owner=owner, limits=limits)

@@ -27,6 +27,7 @@ CAPABILITIES: Final[frozenset[Capability]] = frozenset(
         "permission-user",
         "permission-v1",
         "permission-v2",
+        "smart-app-state",
     )
 )
 
