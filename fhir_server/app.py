@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Coroutine, MutableMapping
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from random import SystemRandom
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -43,8 +43,13 @@ from fhir_server.preparing.preparing import Preparing, PreparingLimits
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.zones import zone_of
+from fhir_server.search.values.site import Site
 from fhir_server.settings import Settings
+from fhir_server.smart.bearers import Bearers
 from fhir_server.smart.client_keys import ClientKeys
+from fhir_server.smart.external.provider import Provider
+from fhir_server.smart.external.tokens import ProviderTokens
+from fhir_server.smart.external.trust import trust_of
 from fhir_server.smart.keys import Keyring, load_or_create
 from fhir_server.smart.lock_out import HiddenNames
 from fhir_server.smart.passwords import Passwords
@@ -113,6 +118,7 @@ class Application:
         self._store: Store | None = None
         self._fhir: Any = None
         self._authorization: Authorization | None = None
+        self._provider: Provider | None = None
         self._face: Any = face(self._not_ready, self._metrics, settings.base_url, registered(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +128,7 @@ class Application:
             raise ValueError(f"{scope['type']} is not served")
         elif self._authorization is not None and scope["path"] in AUTHORIZATION:
             await self._authorization(scope, receive, send)
-        elif self._fhir is None or is_around(scope["path"]) or not _is_below(scope["path"], self._base_path):
+        elif self._fhir is None or self._is_around(scope["path"]):
             await self._face(scope, receive, send)
         else:
             await self._fhir(scope, receive, send)
@@ -154,7 +160,11 @@ class Application:
         self._open.push_async_callback(ended, reindexing)
         flood = Flood(settings.refusals_per_second_max)
         fhir = Fhir(services, self._metrics, self._base_path, flood)
-        self._authorization = Authorization(services, flood)
+        if services.bearers.external is None:
+            self._authorization = Authorization(services, flood)
+        else:
+            self._provider = services.bearers.external.provider
+            self._open.push_async_callback(ended, _for_ever(self._provider.keep_up(), "provider"))
         self._open.push_async_callback(ended, _for_ever(_keep_up(services), "keys"))
         counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
@@ -191,6 +201,14 @@ class Application:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _is_around(self, path: str) -> bool:
+        """
+        Is this no address of the FHIR API?
+
+        Those to get tokens are none where a provider issues them.
+        """
+        return is_around(path) or path in AUTHORIZATION or not _is_below(path, self._base_path)
+
     async def _not_ready(self) -> dict[str, str]:
         if self._store is None:
             return {"store": "not open yet"}
@@ -198,6 +216,8 @@ class Application:
             await self._store.epoch()
         except FhirError as away:
             return {"mongodb": str(away)}
+        if self._provider is not None and (reason := self._provider.unready) is not None:
+            return {"provider": reason}
         return {}
 
 
@@ -219,6 +239,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     keys = await load_or_create(store.state, secret, now)
     zone = zone_of(settings.time_zone)
     tokens = Tokens(keys, settings.base_url, definitions().resource_types, zone)
+    keyring = Keyring(keys, store.state, secret, time.monotonic)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
     parameters = SearchParameters(store)
     consents = Consents(table, store, parameters, utc_now, tokens)
@@ -226,8 +247,9 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     services = Services(
         settings,
         store,
-        Keyring(keys, store.state, secret, time.monotonic),
+        keyring,
         tokens,
+        Bearers(tokens, keyring, _trusted(settings, zone)),
         ClientKeys(frozenset(settings.jwks_private_hosts), time.monotonic),
         seals,
         consents,
@@ -244,6 +266,15 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     )
     await services.consents.refreshed()
     return services
+
+
+def _trusted(settings: Settings, zone: tzinfo) -> ProviderTokens | None:
+    """The tokens of the OpenID provider that is trusted, if one is."""
+    trust = trust_of(settings, definitions().resource_types, Site(settings.base_url, zone))
+    if trust is None:
+        return None
+    hosts = frozenset(settings.jwks_private_hosts)
+    return ProviderTokens(Provider(trust.issuer, trust.algorithms, hosts, time.monotonic), trust)
 
 
 async def _keep_up(services: Services) -> None:

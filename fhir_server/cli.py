@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -23,6 +23,7 @@ from fhir_server.commands.serve import serve
 from fhir_server.commands.token import token
 from fhir_server.commands.user import user
 from fhir_server.logs import configure
+from fhir_server.settings import SettingsRefused
 
 app = typer.Typer(
     name="fhir-server",
@@ -44,7 +45,11 @@ app.add_typer(hl7v2, name="hl7v2")
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except SettingsRefused as refusal:
+        typer.secho(f"error: {refusal}", err=True, fg=typer.colors.RED)
+        raise SystemExit(_ASKED_WRONGLY) from None
 
 
 def _show_version(asked: bool) -> None:
@@ -63,3 +68,6 @@ def fhir_server(
     """A FHIR R4 server on MongoDB, and the tools to feed it."""
     # Standard output is for what was asked; what libraries and the store report goes to standard error.
     configure("fhir-server", level=logging.WARNING)
+
+
+_ASKED_WRONGLY: Final = 2

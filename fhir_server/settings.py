@@ -11,14 +11,21 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ORIGIN: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+class SettingsRefused(ValueError):
+    """Settings that are wrong, or that cannot work together; the message says which and why."""
+
+
+SigningAlgorithm = Literal["RS256", "PS256", "ES256", "ES384", "RS384"]
 
 
 class Settings(BaseSettings):
@@ -66,6 +73,45 @@ class Settings(BaseSettings):
         (),
         description="Hosts of clients' keys that may have an address that is not public, or no TLS, as a "
         "JSON list.",
+    )
+
+    oidc_issuer: str | None = Field(
+        None,
+        description="An OpenID provider whose tokens are accepted, by its issuer, exactly: this server then "
+        "issues none itself, docs/external-openid.md. The other `oidc_` settings are about it.",
+    )
+    oidc_audience: str | None = Field(
+        None, description="What `aud` of its access tokens must name: what this server is called there."
+    )
+    oidc_algorithms: tuple[SigningAlgorithm, ...] = Field(
+        ("RS256", "PS256", "ES256", "ES384", "RS384"),
+        min_length=1,
+        description="What its tokens may be signed with, as a JSON list.",
+    )
+    oidc_user_claim: str = Field(
+        "fhirUser", min_length=1, description="Claim that refers to the user: `Practitioner/7`."
+    )
+    oidc_patient_claim: str = Field(
+        "patient", min_length=1, description="Claim with the id of the patient in context."
+    )
+    oidc_scope_claim: str = Field(
+        "scope", min_length=1, description="Claim with the scopes, a text or a list; in Entra it is `scp`."
+    )
+    oidc_client_claim: str = Field(
+        "azp",
+        min_length=1,
+        description="Claim with the client_id; `client_id` where the token does not have it.",
+    )
+    oidc_roles_claim: str | None = Field(
+        None, min_length=1, description="Claim with the user's roles; within others: `realm_access.roles`."
+    )
+    oidc_role_scopes: Mapping[str, str] = Field(
+        {},
+        description="The scopes that each role gives beside those of the token, as a JSON object: "
+        '`{"nurse": "user/*.rs"}`.',
+    )
+    oidc_purpose_claim: str | None = Field(
+        None, min_length=1, description="Claim with the purpose of use: `TREAT`."
     )
 
     mllp_port: int | None = Field(None, ge=0, le=65535, description="Port for HL7 v2 over MLLP; none: off.")
@@ -171,6 +217,36 @@ class Settings(BaseSettings):
             raise ValueError(f"`{name}` is not a time zone of the IANA database, such as Europe/Berlin")
         return name
 
+    @model_validator(mode="after")
+    def _the_provider_is_told_whole(self) -> Self:
+        if refusal := self._provider_refusal():
+            raise ValueError(refusal)
+        return self
+
+    def _provider_refusal(self) -> str | None:
+        if self.oidc_issuer is None:
+            fields = type(self).model_fields
+            told = [
+                name
+                for name in fields
+                if name.startswith("oidc_") and getattr(self, name) != fields[name].default
+            ]
+            return f"`{told[0]}` is about the provider that `oidc_issuer` names: name it" if told else None
+        parts = urlsplit(self.oidc_issuer)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+            return "`oidc_issuer` is a URL such as https://login.example.org/realms/hospital"
+        if parts.scheme == "http" and parts.hostname not in self.jwks_private_hosts:
+            return f"`oidc_issuer` is https, or {parts.hostname} stands in `jwks_private_hosts`"
+        if self.oidc_issuer.rstrip("/") == self.base_url.rstrip("/"):
+            return "`oidc_issuer` is another server than `base_url`"
+        if not self.oidc_audience:
+            return "`oidc_issuer` needs `oidc_audience`: else a token for any other server would do"
+        if (self.oidc_roles_claim is None) is not (not self.oidc_role_scopes):
+            return (
+                "`oidc_roles_claim` and `oidc_role_scopes` come together: one without the other gives nothing"
+            )
+        return None
+
     def served_at(self, port: int) -> str:
         """The base URL, when the server listens on `port`."""
         return self.base_url.rstrip("/") or self.local_address(port)
@@ -184,8 +260,17 @@ class Settings(BaseSettings):
 
 
 def settings(given: Mapping[str, Any]) -> Settings:
-    """What a command was told, then the environment, then the defaults; None is not told."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    """
+    What a command was told, then the environment, then the defaults; None is not told.
+
+    Raises SettingsRefused.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        # Its own text quotes all that was given, a secret too.
+        reasons = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+    raise SettingsRefused("; ".join(f"{name}: {reason}" if name else reason for name, reason in reasons))
 
 
 @cache

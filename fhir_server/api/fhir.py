@@ -44,7 +44,7 @@ from fhir_server.r4.interaction import (
     Patch,
     Update,
 )
-from fhir_server.r4.resource import Key, to_text
+from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import openid_configuration, smart_configuration
@@ -151,12 +151,24 @@ class Fhir:
         return replace(answered, headers=[*answered.headers, *headers])
 
     def _discovered(self, path: str) -> Response:
+        try:
+            told = to_text(self._document(path))
+        except FhirError as refusal:
+            # Answered here, not raised: nobody's look at what is public is recorded.
+            refused = refuse(refusal)
+            return replace(refused, headers=[*refused.headers, *ANY_ORIGIN])
+        return Response(200, ANY_ORIGIN, told, b"application/json")
+
+    def _document(self, path: str) -> Resource:
+        """Raises NotFound, and Unavailable where a provider issues the tokens that was never read."""
+        external = self._services.bearers.external
+        if external is not None and path == SMART_CONFIGURATION:
+            return external.smart_configuration
         told = served(self._services.settings)
         document = smart_configuration(told) if path == SMART_CONFIGURATION else openid_configuration(told)
-        if document is None:
-            # Answered here, not raised: nobody's look at what is public is recorded.
-            return replace(refuse(NotFound("This server tells nobody who logs in")), headers=ANY_ORIGIN)
-        return Response(200, ANY_ORIGIN, to_text(document), b"application/json")
+        if external is not None or document is None:
+            raise NotFound("This server tells nobody who logs in")
+        return document
 
     async def _authenticate(self, request: Request) -> Caller:
         caller = await verified(token_of(request.header("authorization")), self._services)

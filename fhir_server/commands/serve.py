@@ -18,7 +18,10 @@ import typer
 from fhir_server.commands.demo import Demo
 from fhir_server.commands.failure import fail
 from fhir_server.logs import configure
+from fhir_server.r4.definitions import definitions
+from fhir_server.search.values.site import Site
 from fhir_server.settings import Settings, settings
+from fhir_server.smart.external.trust import trust_of
 from fhir_server.smart.keys import SecretMismatchError
 from fhir_server.smart.secret import wrapping_secret
 from fhir_server.store.embedded import CannotStart, MongodOptions
@@ -78,6 +81,7 @@ def serve(
         }
     )
     _refuse_unsafe(told)
+    _refuse_unclear(told)
     configure("supervisor")
     try:
         wrapping_secret(told.data_dir, told.secret)
@@ -108,6 +112,15 @@ def plan_of(told: Settings) -> SupervisorPlan:
         connections_max=told.connections_max,
         drain_seconds_max=told.drain_seconds_max,
     )
+
+
+def _refuse_unclear(told: Settings) -> None:
+    """A provider is trusted as was meant, or not at all."""
+    if told.oidc_issuer is not None:
+        try:
+            trust_of(told, definitions().resource_types, Site())
+        except ValueError as refusal:
+            fail(str(refusal))
 
 
 def _refuse_unsafe(told: Settings) -> None:

@@ -6,6 +6,7 @@ A test holds the two equal.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Final
 
@@ -32,7 +33,8 @@ def page() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "" if field.default in (None, "", ()) else f"`{field.default}`"
+    told = json.dumps(field.default) if isinstance(field.default, tuple) else field.default
+    default = "" if field.default in (None, "", (), {}) else f"`{told}`"
     return f"| `FHIR_SERVER_{name.upper()}` | {default} | {field.description} |\n"
 
 

@@ -14,6 +14,7 @@ from fhir_server.preparing.preparing import Preparing
 from fhir_server.r4.zones import zone_of
 from fhir_server.search.asking.limits import SearchLimits
 from fhir_server.settings import Settings
+from fhir_server.smart.bearers import Bearers
 from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.id_tokens import IdTokens
 from fhir_server.smart.keys import Keyring
@@ -36,14 +37,15 @@ class Measures(Protocol):
 class Services:
     """
     `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess;
-    `seals` close what links carry; `started` is when this process began to serve, `registered` what
-    it serves; `parameters` are the search parameters beside R4's own.
+    `bearers` tell who bears a token, `seals` close what links carry; `started` is when this process began to
+    serve, `registered` what it serves; `parameters` are the search parameters beside R4's own.
     """
 
     settings: Settings
     store: Store
     keyring: Keyring
     tokens: Tokens
+    bearers: Bearers
     client_keys: ClientKeys
     seals: Seals
     consents: Consents

@@ -19,7 +19,8 @@ How this server says no.
   x TooCostly         403 too-costly      a limit on work
   x TooMany           429 throttled       slow down; `retry_after_seconds` says how long
   x Unsupported       501 not-supported
-  x Unavailable       503 transient       the database is away; nothing was done, or it is not known
+  x Unavailable       503 transient       the database is away, or who knows a token's key; nothing was
+                                          done, or it is not known
 
 Raise the most specific one. `diagnostics` is shown to the client, so it names elements and
 identifiers, never patient data. Anything private belongs in the cause:
@@ -167,7 +168,7 @@ class Unsupported(FhirError):
 
 
 class Unavailable(FhirError):
-    """The database is away. Nothing was done, or it is not known; the same request may be sent again."""
+    """What is needed is away. Nothing was done, or it is not known; the same request may be sent again."""
 
     status, code = 503, "transient"
     retry_after_seconds: int = 1

@@ -23,7 +23,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "hl7apy": ("adapters/hl7v2",),
     "httpx": (
         "adapters/fhir_client.py",
-        "fhir_server/smart/client_keys.py",
+        "fhir_server/smart/published.py",
         "fhir_server/feeds.py",
         "fhir_server/commands",
         "conformance",

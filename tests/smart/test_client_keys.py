@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fhir_server.smart.client_keys import KEPT_SECONDS_MAX, KEPT_SECONDS_UNSAID, REFETCH_SECONDS, ClientKeys
+from fhir_server.smart.client_keys import REFETCH_SECONDS, ClientKeys
 from fhir_server.smart.clients import Client
 from fhir_server.smart.jwks import JwksError
+from fhir_server.smart.published import KEPT_SECONDS_MAX, KEPT_SECONDS_UNSAID
 from tests.smart.services import an_ec_key
 
 OLD, NEW = an_ec_key("old"), an_ec_key("new")

@@ -1,5 +1,5 @@
 """
-Who bears an access token: by the keys of this deployment, also those that were made a moment ago.
+Who bears an access token, as a request says it and smart/bearers.py knows it.
 
 https://www.rfc-editor.org/rfc/rfc6750
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Unauthenticated
 from fhir_server.smart.caller import Caller
-from fhir_server.smart.tokens import UnknownKey
 
 
 def token_of(authorization: str | None) -> str:
@@ -21,19 +20,12 @@ def token_of(authorization: str | None) -> str:
 
 
 async def verified(token: str, services: Services) -> Caller:
-    """Its bearer, who is not looked up among what was revoked. Raises Unauthenticated."""
-    tokens, now = services.tokens, int(services.clock().timestamp())
-    try:
-        return tokens.verify(token, now=now)
-    except UnknownKey:
-        # Keys may have been rotated a moment ago.
-        if await services.keyring.renewed():
-            return tokens.verify(token, now=now)
-        raise
+    """Its bearer, who is not looked up among what was revoked. Raises Unauthenticated and Unavailable."""
+    return await services.bearers.caller_of(token, now=int(services.clock().timestamp()))
 
 
 async def standing(token: str, services: Services) -> Caller:
-    """Its bearer, if nobody has revoked it by now. Raises as `verified`, and Unavailable."""
+    """Its bearer, if nobody has revoked it by now. Raises as `verified`."""
     caller = await verified(token, services)
     await services.consents.current(caller)
     return caller
