@@ -72,7 +72,9 @@ async def proven_by_password(name: str, password: str, services: Services, conta
     elif not right:
         await _refused("wrong password", user, services, contact)
     elif not await _counts(user, services):
-        await _refused("right password of a locked or disabled user", user, services, contact)
+        await _refused(
+            "right password of a user who is locked, disabled or changed meanwhile", user, services, contact
+        )
     await _rehashed(user, password, services)
     if user.totp is None:
         await _logged_in(user, services, contact)
@@ -87,10 +89,9 @@ async def proven_by_code(user: User, code: str, services: Services, contact: Con
     """
     users = services.store.users
     known = await users.get(user.id)
-    if known is None or known.totp is None or known.password != user.password:
+    if known is None or known.totp is None or known.password_changed != user.password_changed:
         # Removed, or changed by the operator meanwhile: what was proven before is proven no more.
-        await services.store.append(_record("the user was changed meanwhile", user, services, contact))
-        raise LoginRefused
+        await _told("the user was changed meanwhile", 0, user, services, contact)
     now = services.clock()
     if seconds := seconds_left(known.locked_until, now):
         await _locked_out(seconds, known, services, contact)
@@ -99,8 +100,10 @@ async def proven_by_code(user: User, code: str, services: Services, contact: Con
         await _refused("wrong code", known, services, contact)
     elif not await users.use_code(known.id, step):
         await _refused("a code that was used before", known, services, contact)
-    elif not await users.succeeded(known.id, services.clock()):
-        await _refused("right code of a locked or disabled user", known, services, contact)
+    elif not await users.succeeded(known, services.clock()):
+        await _refused(
+            "right code of a user who is locked, disabled or changed meanwhile", known, services, contact
+        )
     await _logged_in(known, services, contact)
     return known
 
@@ -108,8 +111,8 @@ async def proven_by_code(user: User, code: str, services: Services, contact: Con
 async def _counts(user: User, services: Services) -> bool:
     now = services.clock()
     if user.totp is None:
-        return await services.store.users.succeeded(user.id, now)
-    return await services.store.users.may_log_in(user.id, now)
+        return await services.store.users.succeeded(user, now)
+    return await services.store.users.may_log_in(user, now)
 
 
 async def _rehashed(user: User, password: str, services: Services) -> None:
@@ -139,7 +142,7 @@ async def _refused(reason: str, user: User, services: Services, contact: Contact
 async def _told(
     reason: str, seconds: int, user: User | None, services: Services, contact: Contact
 ) -> NoReturn:
-    """The failure that was just counted, recorded; the one that locks is answered as those after it."""
+    """A refusal, recorded; the failure that locks, for so many seconds, is answered as those after it."""
     if seconds:
         reason = f"{reason}; {_LOCKING}"
         log.warning("user_locked", request_id=contact.request_id, address=contact.address, seconds=seconds)

@@ -104,14 +104,14 @@ class Users:
             )
         return None if fields is None else _user(fields)
 
-    async def succeeded(self, id: str, now: datetime) -> bool:
+    async def succeeded(self, user: User, now: datetime) -> bool:
         """Forget the failures, and say whether a guess that was right counts: as `may_log_in`."""
-        return await self._updated({"_id": id, **_open(now)}, {"$set": _NO_FAILURES})
+        return await self._updated(_open(user, now), {"$set": _NO_FAILURES})
 
-    async def may_log_in(self, id: str, now: datetime) -> bool:
-        """Is there such a user at this moment, neither locked nor disabled?"""
+    async def may_log_in(self, user: User, now: datetime) -> bool:
+        """Is there this user at this moment, with what they proved, neither locked nor disabled?"""
         with translated():
-            return await self._users.find_one({"_id": id, **_open(now)}, {"_id": 1}) is not None
+            return await self._users.find_one(_open(user, now), {"_id": 1}) is not None
 
     async def use_code(self, id: str, step: int) -> bool:
         """True once for each time step, and for none before one that was used."""
@@ -164,8 +164,15 @@ def _one_more_failure(now: datetime) -> list[Document]:
     ]
 
 
-def _open(now: datetime) -> Document:
-    return {"disabled": False, "locked_until": {"$not": {"$gt": milliseconds(now)}}}
+def _open(user: User, now: datetime) -> Document:
+    return {
+        "_id": user.id,
+        # Not the hash, which may have been made anew of the same password.
+        "changed": milliseconds(user.password_changed),
+        "totp": user.totp,
+        "disabled": False,
+        "locked_until": {"$not": {"$gt": milliseconds(now)}},
+    }
 
 
 def _document(user: User) -> Document:

@@ -135,7 +135,7 @@ async def test_why_it_was_refused_is_in_the_record_and_nowhere_else(
         [
             "wrong password",
             "unknown name",
-            "right password of a locked or disabled user",
+            "right password of a user who is locked, disabled or changed meanwhile",
             "wrong password",
             "wrong password",
             "unknown name",
@@ -257,7 +257,7 @@ async def test_one_code_logs_in_once_of_many_at_once(services: Services, clock: 
 
 @pytest.mark.parametrize("change", ["removed", "disabled", "another password", "no second factor any more"])
 async def test_what_was_proven_before_a_change_is_proven_no_more(
-    services: Services, clock: Moving, change: str
+    server: Server, services: Services, clock: Moving, change: str
 ) -> None:
     ann, users = await a_user(services), services.store.users
     async with a_second_factor(services, ann) as app:
@@ -268,11 +268,16 @@ async def test_what_was_proven_before_a_change_is_proven_no_more(
             case "disabled":
                 await users.disable(ann.id)
             case "another password":
-                await users.set_password(ann.id, await services.passwords.hashed(WRONG), clock.now)
+                hash, later = await services.passwords.hashed(WRONG), clock.now + timedelta(seconds=1)
+                await users.set_password(ann.id, hash, later)
             case _:
                 await users.set_second_factor(ann.id, None)
-        with pytest.raises(LoginRefused):
+        with capture_logs() as logs, pytest.raises(LoginRefused):
             await proven_by_code(first, app.at(clock.now), services, CONTACT)
+        assert [fact["event"] for fact in logs] == ["login_refused"]
+        [record] = await recorded(server, 1)
+        assert (record.outcome, record.status, record.subject) == ("refused", 401, ann.id)
+        assert record.reason is not None
 
 
 async def test_a_hash_by_older_parameters_is_made_anew(services: Services) -> None:
@@ -284,6 +289,37 @@ async def test_a_hash_by_older_parameters_is_made_anew(services: Services) -> No
     assert renewed is not None
     assert not services.passwords.needs_rehash(renewed.password)
     assert await guess(services, ann.name, RIGHT) == "200"
+
+
+async def test_what_changes_while_a_password_is_looked_at_counts(services: Services, clock: Moving) -> None:
+    ann, users = await a_user(services), services.store.users
+
+    class Changing(Passwords):
+        """The operator is faster than the hash."""
+
+        async def verified(self, hash: str | None, password: str) -> bool:
+            await change
+            return await super().verified(hash, password)
+
+    slow = replace(services, passwords=Changing())
+    change = users.set_second_factor(ann.id, "sealed")
+    assert (await guess(slow, ann.name, RIGHT))[:3] == "401", "a second factor was asked for meanwhile"
+    await users.set_second_factor(ann.id, None)
+    change = users.set_password(
+        ann.id, await services.passwords.hashed(WRONG), clock.now + timedelta(seconds=1)
+    )
+    assert (await guess(slow, ann.name, RIGHT))[:3] == "401", "it is the old password by now"
+    slow.passwords.close()
+    assert await guess(services, ann.name, WRONG) == "200"
+
+
+async def test_a_code_is_taken_after_a_hash_that_was_made_anew(services: Services, clock: Moving) -> None:
+    ann = await a_user(services)
+    older = PasswordHasher(1, 8_192, 1).hash(RIGHT)
+    await services.store.users.set_password(ann.id, older, clock.now)
+    async with a_second_factor(services, ann) as app:
+        first = await proven_by_password(ann.name, RIGHT, services, CONTACT)
+        assert (await proven_by_code(first, app.at(clock.now), services, CONTACT)).id == ann.id
 
 
 async def test_a_flood_of_logins_is_refused_without_a_trace_in_the_row(

@@ -63,8 +63,8 @@ async def test_each_change_is_kept_and_says_whether_there_was_somebody(store: St
         users.enable("nobody"),
         users.unlock("nobody"),
         users.set_password("nobody", "hash", later),
-        users.succeeded("nobody", later),
-        users.may_log_in("nobody", later),
+        users.succeeded(replace(ANN, id="nobody"), later),
+        users.may_log_in(replace(ANN, id="nobody"), later),
         users.use_code("nobody", 1),
     ):
         assert not await done
@@ -106,7 +106,7 @@ async def test_the_database_counts_as_plain_python_does(store: Store, pauses: li
         assert (counted.failures, counted.locked_until) == (failures, until)
         assert await users.unknown_failed("hash", now) == until, "a name that nobody has is locked alike"
         assert await users.unknown_locked_until("hash") == until
-        assert await users.may_log_in("id-ann", now) == (until is None or until <= now)
+        assert await users.may_log_in(ANN, now) == (until is None or until <= now)
 
 
 async def test_a_right_guess_counts_unless_locked_or_disabled(store: Store) -> None:
@@ -114,15 +114,27 @@ async def test_a_right_guess_counts_unless_locked_or_disabled(store: Store) -> N
     await users.add(ANN)
     for _ in range(4):
         await users.failed("id-ann", MORNING)
-    assert await users.succeeded("id-ann", MORNING)
+    assert await users.succeeded(ANN, MORNING)
     assert await users.get("id-ann") == ANN, "the row of failures is over"
     for _ in range(5):
         await users.failed("id-ann", MORNING)
-    assert not await users.succeeded("id-ann", MORNING + timedelta(seconds=59))
-    assert await users.succeeded("id-ann", MORNING + timedelta(seconds=60))
+    assert not await users.succeeded(ANN, MORNING + timedelta(seconds=59))
+    assert await users.succeeded(ANN, MORNING + timedelta(seconds=60))
     await users.disable("id-ann")
-    assert not await users.succeeded("id-ann", MORNING + timedelta(days=1))
-    assert not await users.may_log_in("id-ann", MORNING + timedelta(days=1))
+    assert not await users.succeeded(ANN, MORNING + timedelta(days=1))
+    assert not await users.may_log_in(ANN, MORNING + timedelta(days=1))
+
+
+async def test_a_guess_counts_for_what_was_looked_at_alone(store: Store) -> None:
+    users = store.users
+    await users.add(ANN)
+    assert await users.rehashed("id-ann", "hash-1", "hash-2")
+    assert await users.may_log_in(ANN, MORNING), "it is the same password"
+    await users.set_second_factor("id-ann", "sealed")
+    assert not await users.may_log_in(ANN, MORNING)
+    assert await users.succeeded(replace(ANN, totp="sealed"), MORNING)
+    await users.set_password("id-ann", "hash-3", MORNING + timedelta(seconds=1))
+    assert not await users.succeeded(replace(ANN, totp="sealed"), MORNING)
 
 
 async def test_who_is_unlocked_or_gets_a_new_password_may_log_in_at_once(store: Store) -> None:
@@ -131,9 +143,9 @@ async def test_who_is_unlocked_or_gets_a_new_password_may_log_in_at_once(store: 
     for change in (users.unlock("id-ann"), users.set_password("id-ann", "hash", MORNING)):
         for _ in range(7):
             await users.failed("id-ann", MORNING)
-        assert not await users.may_log_in("id-ann", MORNING)
+        assert not await users.may_log_in(ANN, MORNING)
         assert await change
-        assert await users.may_log_in("id-ann", MORNING)
+        assert await users.may_log_in(ANN, MORNING)
 
 
 async def test_of_twenty_at_once_one_uses_a_code_and_none_an_older_one(open_store: OpenStore) -> None:
