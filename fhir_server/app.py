@@ -24,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
 from fhir_server.api.authorization.endpoints import AUTHORIZATION, Authorization
+from fhir_server.api.authorization.pages import PAGES, Pages
 from fhir_server.api.face import face, is_around
 from fhir_server.api.fhir import Fhir
 from fhir_server.api.flood import Flood
@@ -118,6 +119,7 @@ class Application:
         self._store: Store | None = None
         self._fhir: Any = None
         self._authorization: Authorization | None = None
+        self._pages: Pages | None = None
         self._provider: Provider | None = None
         self._face: Any = face(self._not_ready, self._metrics, settings.base_url, registered(settings))
 
@@ -128,6 +130,8 @@ class Application:
             raise ValueError(f"{scope['type']} is not served")
         elif self._authorization is not None and scope["path"] in AUTHORIZATION:
             await self._authorization(scope, receive, send)
+        elif self._pages is not None and scope["path"] in PAGES:
+            await self._pages(scope, receive, send)
         elif self._fhir is None or self._is_around(scope["path"]):
             await self._face(scope, receive, send)
         else:
@@ -162,6 +166,7 @@ class Application:
         fhir = Fhir(services, self._metrics, self._base_path, flood)
         if services.bearers.external is None:
             self._authorization = Authorization(services, flood)
+            self._pages = Pages(services, flood)
         else:
             self._provider = services.bearers.external.provider
             self._open.push_async_callback(ended, _for_ever(self._provider.keep_up(), "provider"))

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         (), description="Origins whose scripts may call the API, as a JSON list."
     )
 
+    access_token_seconds_max: int = Field(
+        3_600, gt=0, le=3_600, description="How long an access token of an app holds, in seconds."
+    )
+    session_seconds_max: int = Field(
+        8 * 3_600, gt=0, description="How long a person stays logged in, in seconds."
+    )
     jwks_private_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts of clients' keys that may have an address that is not public, or no TLS, as a "

@@ -130,6 +130,14 @@ def moment(milliseconds: int) -> datetime:
     return EPOCH + milliseconds * MILLISECOND
 
 
+def in_utc(fields: Document) -> Document:
+    """The same, its times with the zone that they are in: the driver leaves it out."""
+    return {
+        name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+        for name, value in fields.items()
+    }
+
+
 def _scalars(entry: Entry) -> Document:
     """What an entry has at most one of, where it has it."""
     fields: Document = {}

@@ -32,6 +32,7 @@ from fhir_server.store.ending import ended
 from fhir_server.store.epoch import Epoch, consents_changed_after
 from fhir_server.store.explaining import Explained, Watch, explained
 from fhir_server.store.faults import costly, translated
+from fhir_server.store.grants import Grants
 from fhir_server.store.history import History
 from fhir_server.store.inbox import Inbox
 from fhir_server.store.joining import Joining
@@ -50,6 +51,7 @@ from fhir_server.store.sequence import Sequence as Sequences
 from fhir_server.store.sessions import release_sessions
 from fhir_server.store.shards import Shards
 from fhir_server.store.state import State
+from fhir_server.store.tickets import Tickets
 from fhir_server.store.unit import Condition, Unit
 from fhir_server.store.users import Users
 from fhir_server.store.watermark import Clock, Watermark
@@ -57,7 +59,7 @@ from fhir_server.store.writer import Writer
 
 
 class Store:
-    """One process's view of the database, made by `open`. Other faces: `state`, `inbox`, `passes`."""
+    """One process's view of the database, made by `open`. Other faces: `state`, `inbox`, `grants`, ..."""
 
     def __init__(
         self,
@@ -97,6 +99,8 @@ class Store:
         self.revocations = Revocations(database)
         self.app_state = AppStateCodes(database)
         self.clients = Clients(database, self.state, self.app_state)
+        self.grants = Grants(database)
+        self.tickets = Tickets(database)
         self.users = Users(database)
         self.inbox = Inbox(database, limits=limits)
         self.passes = Passes(database, owner=owner, limits=limits)

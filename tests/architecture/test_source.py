@@ -56,6 +56,7 @@ CALLS_ALLOWED: dict[str, dict[str, str]] = {
 CATCHING_ALL_ALLOWED: dict[str, str] = {
     "fhir_server/api/fhir.py": "the outermost place: a bug becomes a logged 500 that says nothing",
     "fhir_server/api/authorization/endpoints.py": "the same, beside the FHIR base",
+    "fhir_server/api/authorization/pages.py": "the same, for people",
 }
 
 

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
 from fhir_server.api.authorization.endpoints import AUTHORIZATION
+from fhir_server.api.authorization.pages import PAGES
 from fhir_server.api.face import PUBLIC as PUBLIC_FACE
 from fhir_server.api.face import face
 from fhir_server.api.metrics import Metrics
@@ -43,6 +44,14 @@ PUBLIC_ADDRESSES = {
     "/auth/introspect",
     "/auth/userinfo",
     "/auth/jwks",
+    "/auth/launch",
+    "/auth/authorize",
+    "/auth/login",
+    "/auth/second-factor",
+    "/auth/patient",
+    "/auth/consent",
+    "/auth/apps",
+    "/auth/logout",
 }
 """The literal list of what needs no token; CORS preflight, which carries none, aside."""
 
@@ -131,7 +140,7 @@ async def _not_ready() -> dict[str, str]:
 def test_the_public_addresses_are_the_literal_list() -> None:
     application = face(_not_ready, Metrics(), "http://x.example/fhir", registered(Settings()))
     served = {route.path for route in application.routes if isinstance(route, APIRoute | Route | Mount)}
-    assert PUBLIC | AUTHORIZATION | served == PUBLIC_ADDRESSES
+    assert PUBLIC | AUTHORIZATION | PAGES | served == PUBLIC_ADDRESSES
     assert set(PUBLIC_FACE) == served
 
 

@@ -20,6 +20,7 @@ from fhir_server.api.response import Headers, Response, Send
 from fhir_server.pipeline.authorizing.addresses import (
     INTROSPECTION_PATH,
     JWKS_PATH,
+    LAUNCH_PATH,
     REVOCATION_PATH,
     TOKEN_PATH,
     USERINFO_PATH,
@@ -27,6 +28,7 @@ from fhir_server.pipeline.authorizing.addresses import (
 from fhir_server.pipeline.authorizing.granting import token_for
 from fhir_server.pipeline.authorizing.identifying import identified
 from fhir_server.pipeline.authorizing.introspecting import introspected
+from fhir_server.pipeline.authorizing.launching import launched
 from fhir_server.pipeline.authorizing.recording import record_refused
 from fhir_server.pipeline.authorizing.revoking import revoked_for
 from fhir_server.pipeline.services import Services
@@ -43,6 +45,7 @@ _METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     REVOCATION_PATH: ("POST",),
     INTROSPECTION_PATH: ("POST",),
     USERINFO_PATH: ("GET", "POST"),
+    LAUNCH_PATH: ("POST",),
     JWKS_PATH: READ,
 }
 AUTHORIZATION: Final = frozenset(_METHODS)
@@ -96,9 +99,13 @@ class Authorization:
         authorization = request.header("authorization")
         if path == USERINFO_PATH:
             return await identified(authorization, self._services, contact)
+        if path == LAUNCH_PATH:
+            body = await request.body()
+            return (await launched(body, authorization, self._services, contact)).told()
         form = await _form(request)
         if path == INTROSPECTION_PATH:
-            return await introspected(form, authorization, self._services, contact)
+            contexts = self._services.store.grants
+            return await introspected(form, authorization, self._services, contact, contexts)
         if path == REVOCATION_PATH:
             await revoked_for(form, authorization, self._services, contact)
             return None

@@ -1,35 +1,63 @@
 """
 A token: from a form to what it is worth, or to nothing; either way a record.
 
-Who the client is comes before what it wants.
+Who the client is comes before what it wants. A code is redeemed once, a refresh token renewed once: whoever
+comes with one that was used already may have stolen it, or been stolen from, so that all that came from the
+same grant holds no more.
 
-https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+https://www.rfc-editor.org/rfc/rfc6749#section-3.2, https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from typing import Any, Final
 
 from fhir_server.pipeline.authorizing.proving import proven
 from fhir_server.pipeline.authorizing.recording import Who, record
+from fhir_server.pipeline.authorizing.revoking import revoke_grant
+from fhir_server.pipeline.authorizing.sessions import is_alive, purpose_of
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.definitions import definitions
 from fhir_server.search.values.site import Site
 from fhir_server.smart.caller import Contact
 from fhir_server.smart.clients import Client
+from fhir_server.smart.flows.authorization_code import require_code
 from fhir_server.smart.flows.client_credentials import granted_to
+from fhir_server.smart.flows.refresh_token import require_refreshable, scope_within
+from fhir_server.smart.grants import (
+    REFRESH_LIFETIME,
+    Granted,
+    Presented,
+    hash_of_secret,
+    presented,
+    token_text,
+)
+from fhir_server.smart.id_tokens import OPENID, Identity
 from fhir_server.smart.refusals import OAuthRefused
+from fhir_server.smart.scopes import words
+from fhir_server.smart.tokens import Grant
+
+REFRESH_SECRET_BYTES: Final = 32
+GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """https://www.rfc-editor.org/rfc/rfc6749#section-5.1"""
+    """
+    https://www.rfc-editor.org/rfc/rfc6749#section-5.1
+
+    `others` are the launch context, and more tokens.
+    """
 
     token: str
     scope: str
     expires_in: int
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """As the answer has it."""
@@ -38,6 +66,7 @@ class Issued:
             "token_type": "Bearer",
             "expires_in": self.expires_in,
             "scope": self.scope,
+            **self.others,
         }
 
 
@@ -45,21 +74,145 @@ async def token_for(
     form: Mapping[str, str], authorization: str | None, services: Services, contact: Contact
 ) -> Issued:
     """What the form asks for, recorded. Raises OAuthRefused, which is not recorded yet, and Unavailable."""
-    if form.get("grant_type") != "client_credentials":
-        raise OAuthRefused("unsupported_grant_type", "`grant_type` is client_credentials")
-    client = await proven(form, authorization, services)
+    asked = form.get("grant_type")
+    if asked not in GRANT_TYPES:
+        raise OAuthRefused("unsupported_grant_type", f"`grant_type` is one of {', '.join(GRANT_TYPES)}")
+    told = presented(form.get("refresh_token" if asked == "refresh_token" else "code", ""))
+    granted = (
+        None if told is None or asked == "client_credentials" else await services.store.grants.get(told.grant)
+    )
+    implied = granted.client if granted is not None and asked == "refresh_token" else None
+    client = await proven(form, authorization, services, implied=implied)
     try:
-        issued = _issued(client, form, services)
+        _require_grant_type(asked, client)
+        if asked == "client_credentials":
+            issued, who = _for_service(client, form, services), Who(client.id)
+        else:
+            give = _for_refresh if asked == "refresh_token" else _for_code
+            issued, who = await give(granted, told, client, form, services)
     except OAuthRefused as refused:
         refused.client = client.id
         raise
-    await services.store.append(record(200, contact, services, Who(client.id)))
+    await services.store.append(record(200, contact, services, who))
     return issued
 
 
-def _issued(client: Client, form: Mapping[str, str], services: Services) -> Issued:
+def _require_grant_type(asked: str, client: Client) -> None:
+    if client.is_app == (asked == "client_credentials"):
+        suited = "an app asks by `authorization_code`, a service by `client_credentials`"
+        raise OAuthRefused("unauthorized_client", f"`grant_type`: {suited}")
+
+
+def _for_service(client: Client, form: Mapping[str, str], services: Services) -> Issued:
     site = Site(services.settings.base_url, services.zone)
     grant = granted_to(client, form.get("scope", ""), definitions().resource_types, site)
     now = int(services.clock().timestamp())
     token = services.tokens.issue(grant, now=now, token_id=services.new_id())
     return Issued(token, grant.scope, grant.lifetime_seconds)
+
+
+async def _for_code(
+    granted: Granted | None,
+    told: Presented | None,
+    client: Client,
+    form: Mapping[str, str],
+    services: Services,
+) -> tuple[Issued, Who]:
+    now = services.clock()
+    secret = "" if told is None else told.secret
+    if granted is not None and granted.redeemed and compare_digest(secret, granted.code):
+        await revoke_grant(granted.id, services)
+        raise OAuthRefused("invalid_grant", "The code has been used: what it gave holds no more")
+    good = require_code(granted, secret, client, form, now)
+    await _require_user(good, services)
+    refresh, hashed = _refresh(form["code"]) if _is_refreshable(good) else (None, None)
+    if not await services.store.grants.redeem(good, hashed, now, _until(good, services, now)):
+        await revoke_grant(good.id, services)
+        raise OAuthRefused("invalid_grant", "The code has been used: what it gave holds no more")
+    return await _issued(good, good.scope, refresh, services, now)
+
+
+async def _for_refresh(
+    granted: Granted | None,
+    told: Presented | None,
+    client: Client,
+    form: Mapping[str, str],
+    services: Services,
+) -> tuple[Issued, Who]:
+    now = services.clock()
+    good = require_refreshable(granted, client, now)
+    assert told is not None, "there is a grant"
+    assert good.refresh is not None, "it is refreshable"
+    if not compare_digest(told.secret, good.refresh):
+        await revoke_grant(good.id, services)
+        raise OAuthRefused("invalid_grant", "The refresh token has been used: what was granted holds no more")
+    site = Site(services.settings.base_url, services.zone)
+    scope = scope_within(form.get("scope"), good.scope, definitions().resource_types, site)
+    await _require_user(good, services)
+    if good.session is not None and not await is_alive(good.session, services):
+        raise OAuthRefused("invalid_grant", "The person is not online any more")
+    refresh, hashed = _refresh(form["refresh_token"])
+    if not await services.store.grants.renew(good, hashed, now, _until(good, services, now)):
+        await revoke_grant(good.id, services)
+        raise OAuthRefused("invalid_grant", "The refresh token has been used: what was granted holds no more")
+    return await _issued(good, scope, refresh, services, now)
+
+
+async def _require_user(granted: Granted, services: Services) -> None:
+    """Who granted it must still be somebody here, and the same one in FHIR."""
+    user = await services.store.users.get(granted.account)
+    if user is None or user.disabled or user.fhir_user != granted.user:
+        raise OAuthRefused("invalid_grant", "The user may not log in any more")
+
+
+def _is_refreshable(granted: Granted) -> bool:
+    return not {"offline_access", "online_access"}.isdisjoint(words(granted.scope))
+
+
+def _refresh(before: str) -> tuple[str, str]:
+    """The refresh token that comes after `before`, a code or another one, and its secret's hash."""
+    secret = secrets.token_urlsafe(REFRESH_SECRET_BYTES)
+    return token_text(before.partition(".")[0], secret), hash_of_secret(secret)
+
+
+def _until(granted: Granted, services: Services, now: datetime) -> datetime:
+    if _is_refreshable(granted):
+        return now + REFRESH_LIFETIME
+    return now + timedelta(seconds=services.settings.access_token_seconds_max)
+
+
+async def _issued(
+    granted: Granted, scope: str, refresh: str | None, services: Services, now: datetime
+) -> tuple[Issued, Who]:
+    seconds = services.settings.access_token_seconds_max
+    grant = Grant(
+        client=granted.client,
+        scope=scope,
+        lifetime_seconds=seconds,
+        user=granted.user,
+        patient=granted.patient,
+        purpose=purpose_of(granted.user),
+        account=granted.account,
+        grant=granted.id,
+    )
+    token = services.tokens.issue(grant, now=int(now.timestamp()), token_id=services.new_id())
+    others: dict[str, Any] = {} if granted.patient is None else {"patient": granted.patient}
+    others.update(granted.context)
+    if refresh is not None:
+        others["refresh_token"] = refresh
+    if OPENID in words(scope):
+        others["id_token"] = _id_token(granted, scope, services, now)
+    who = Who(granted.client, granted.account, granted.user, granted.patient)
+    return Issued(token, scope, seconds, others), who
+
+
+def _id_token(granted: Granted, scope: str, services: Services, now: datetime) -> str:
+    told = Identity(
+        granted.account,
+        granted.client,
+        frozenset(words(scope)),
+        int(granted.auth_time.timestamp()),
+        granted.user,
+        granted.nonce,
+    )
+    return services.id_tokens.issue(told, int(now.timestamp()))

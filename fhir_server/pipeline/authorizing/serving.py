@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from fhir_server.pipeline.authorizing.addresses import (
+    APPS_PATH,
     AUTHORIZE_PATH,
     INTROSPECTION_PATH,
     JWKS_PATH,
@@ -22,7 +23,20 @@ from fhir_server.smart.discovery import Capability, Served
 
 CAPABILITIES: Final[frozenset[Capability]] = frozenset(
     (
+        "launch-ehr",
+        "launch-standalone",
+        "authorize-post",
+        "client-public",
+        "client-confidential-symmetric",
         "client-confidential-asymmetric",
+        "sso-openid-connect",
+        "context-banner",
+        "context-style",
+        "context-ehr-patient",
+        "context-ehr-encounter",
+        "context-standalone-patient",
+        "permission-offline",
+        "permission-online",
         "permission-patient",
         "permission-user",
         "permission-v1",
@@ -42,6 +56,7 @@ def served(settings: Settings) -> Served:
         jwks_uri=beside(base_url, JWKS_PATH),
         userinfo_endpoint=beside(base_url, USERINFO_PATH),
         revocation_endpoint=revocation_url(base_url),
+        management_endpoint=beside(base_url, APPS_PATH),
         introspection_endpoint=beside(base_url, INTROSPECTION_PATH),
         capabilities=CAPABILITIES,
         back_end_services=True,

@@ -19,8 +19,6 @@ LIFETIME_SECONDS: Final = 300
 
 def granted_to(client: Client, scope: str, known_types: frozenset[str], site: Site) -> Grant:
     """As much of `scope` as the client was registered for. Raises OAuthRefused when that is nothing."""
-    if client.is_app:
-        raise OAuthRefused("unauthorized_client", "What an app may see, people say: `authorization_code`")
     if not scope or len(scope) > SCOPE_CHARACTERS_MAX:
         raise OAuthRefused("invalid_scope", f"`scope` has 1 to {SCOPE_CHARACTERS_MAX} characters")
     allowed = narrowed(scope, client.scope, known_types, site)

@@ -68,7 +68,8 @@ class CodeView:
 @dataclass(frozen=True, slots=True)
 class PatientsView:
     """
-    Patients to choose one of. Posts `patient`, the id; searching is a GET with `request` and `query`.
+    Patients to choose one of. Posts `patient`, the id, or `decision=search` with `query`: no name of a
+    patient stands in an address.
 
     `more` says that further patients are found that are not shown.
     """
