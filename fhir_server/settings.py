@@ -275,7 +275,10 @@ def settings(given: Mapping[str, Any]) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         # Its own text quotes all that was given, a secret too.
-        reasons = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        reasons = [
+            (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, "))
+            for one in error.errors(include_url=False, include_input=False)
+        ]
     raise SettingsRefused("; ".join(f"{name}: {reason}" if name else reason for name, reason in reasons))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,22 @@ def test_a_token_that_says_too_little_or_too_much_is_refused(tmp_path: Path, tol
     refused = CliRunner().invoke(app, ["token", "--data-dir", str(tmp_path), *told])
     assert refused.exit_code != 0
     assert "eyJ" not in refused.output
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"TIME_ZONE": "Mars/Base"}, "time_zone: `Mars/Base` is not a time zone"),
+        ({"OIDC_ISSUER": "https://login.example.org"}, "`oidc_issuer` needs `oidc_audience`"),
+    ],
+    ids=["time zone", "provider"],
+)
+def test_settings_that_are_wrong_are_refused_in_one_line(told: dict[str, str], reason: str) -> None:
+    """It quotes nothing else that was set: the secret is among it."""
+    environment = {f"FHIR_SERVER_{name}": value for name, value in {**told, "SECRET": "5ecre7"}.items()}
+    command = [sys.executable, "-c", "from fhir_server.cli import main; main()", "serve"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(f"error: {reason}")
+    assert "5ecre7" not in line
