@@ -47,6 +47,7 @@ from fhir_server.r4.zones import zone_of
 from fhir_server.search.values.site import Site
 from fhir_server.settings import Settings
 from fhir_server.smart.bearers import Bearers
+from fhir_server.smart.brands.bundle import published_brands
 from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.external.provider import Provider
 from fhir_server.smart.external.tokens import ProviderTokens
@@ -121,7 +122,13 @@ class Application:
         self._authorization: Authorization | None = None
         self._pages: Pages | None = None
         self._provider: Provider | None = None
-        self._face: Any = face(self._not_ready, self._metrics, settings.base_url, registered(settings))
+        self._face: Any = face(
+            self._not_ready,
+            self._metrics,
+            settings.base_url,
+            registered(settings),
+            published_brands(settings, settings.base_url),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

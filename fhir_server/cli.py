@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from fhir_server.commands.brands import brands
 from fhir_server.commands.client import client
 from fhir_server.commands.generate import generate
 from fhir_server.commands.hl7v2 import hl7v2
@@ -41,6 +42,7 @@ app.command()(generate)
 app.add_typer(client, name="client")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
+app.add_typer(brands, name="brands")
 app.add_typer(hl7v2, name="hl7v2")
 
 

@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     session_seconds_max: int = Field(
         8 * 3_600, gt=0, description="How long a person stays logged in, in seconds."
     )
+    brands_file: Path | None = Field(
+        None, description="A Brand Bundle to publish at /brands, a JSON file: docs/brands.md."
+    )
+    brand_identifier: str | None = Field(
+        None,
+        min_length=1,
+        description="The identifier of this server's own brand in it: `system|value`, or a value.",
+    )
+
     jwks_private_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts of clients' keys that may have an address that is not public, or no TLS, as a "

@@ -1,5 +1,5 @@
 """
-What is around the FHIR API: the start page, documentation, health and metrics.
+What is around the FHIR API: the start page, documentation, brands, health and metrics.
 
 These routes are public and hold no data, and the literal list of them stands in a test; /metrics
 answers loopback callers alone.
@@ -18,17 +18,20 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fhir_server.api.brands import BrandsPage
 from fhir_server.api.metrics import Metrics
 from fhir_server.api.openapi import names, openapi
 from fhir_server.api.pages import Page, docs_page, file, page, start_page
 from fhir_server.interactions.registered import Registered
 from fhir_server.r4.resource import to_text
+from fhir_server.smart.brands.bundle import BRANDS_PATH, Brands
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """What is not ready, by name, with the reason; empty when all is."""
 
 PUBLIC: Final = (
     "/",
+    "/brands",
     "/docs",
     "/health/live",
     "/health/ready",
@@ -47,7 +50,9 @@ def is_around(path: str) -> bool:
     return path != "/" and (path in PUBLIC or path.startswith(("/openapi/", "/pages/")))
 
 
-def face(ready: Ready, metrics: Metrics, base_url: str, registered: Registered) -> FastAPI:
+def face(
+    ready: Ready, metrics: Metrics, base_url: str, registered: Registered, brands: Brands | None = None
+) -> FastAPI:
     """The application for everything that is not below the FHIR base."""
     app = FastAPI(
         title="FHIR interoperability server",
@@ -58,6 +63,7 @@ def face(ready: Ready, metrics: Metrics, base_url: str, registered: Registered) 
         redirect_slashes=False,
     )
     _add_pages(app, base_url, registered)
+    _add_brands(app, brands)
 
     @app.get("/health/live")
     async def live() -> JSONResponse:
@@ -104,6 +110,14 @@ def _add_pages(app: FastAPI, base_url: str, registered: Registered) -> None:
     @app.api_route("/openapi/{name}.json", methods=_READ)
     async def openapi_document(name: str, request: Request) -> Response:
         return document(name).answer(request) if name in known else _nothing()
+
+
+def _add_brands(app: FastAPI, brands: Brands | None) -> None:
+    served = None if brands is None else BrandsPage(brands)
+
+    @app.api_route(BRANDS_PATH, methods=[*_READ, "OPTIONS"])
+    async def brand_bundle(request: Request) -> Response:
+        return _nothing() if served is None else served.answer(request)
 
 
 def _nothing() -> Response:

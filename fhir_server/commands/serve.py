@@ -21,6 +21,7 @@ from fhir_server.logs import configure
 from fhir_server.r4.definitions import definitions
 from fhir_server.search.values.site import Site
 from fhir_server.settings import Settings, settings
+from fhir_server.smart.brands.bundle import InvalidBrands, published_brands
 from fhir_server.smart.external.trust import trust_of
 from fhir_server.smart.keys import SecretMismatchError
 from fhir_server.smart.secret import wrapping_secret
@@ -82,6 +83,7 @@ def serve(
     )
     _refuse_unsafe(told)
     _refuse_unclear(told)
+    _refuse_brands(told)
     configure("supervisor")
     try:
         wrapping_secret(told.data_dir, told.secret)
@@ -140,6 +142,16 @@ def _refuse_unsafe(told: Settings) -> None:
             f"MLLP on {told.mllp_host} would take patient data in the clear: listen on loopback, "
             "or give --behind-proxy when a TLS tunnel ends on this machine's network"
         )
+
+
+def _refuse_brands(told: Settings) -> None:
+    """What is published at /brands is right, or nothing is served."""
+    # Port 0 is any: the worker, which knows it, looks at the address.
+    base_url = None if not told.base_url and not told.port else told.served_at(told.port)
+    try:
+        published_brands(told, base_url)
+    except InvalidBrands as reason:
+        fail(f"what is to be published at /brands may not be\n{reason}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -132,6 +132,13 @@ async def test_state_is_there_for_its_app_alone(apps: Server, looker: str) -> No
             assert await look(http, kept["id"]) is seen, name
 
 
+async def test_apps_are_told_that_they_may_keep_state(server: Server) -> None:
+    """[R371]"""
+    async with server.bearing(None) as http:
+        told = (await http.get("/.well-known/smart-configuration")).json()
+    assert "smart-app-state" in told["capabilities"]
+
+
 async def test_what_is_kept_for_a_user_is_for_that_user(apps: Server) -> None:
     """[P1]"""
     kept = await created(apps, state("prefs", DOCTOR))

@@ -33,6 +33,7 @@ PUBLIC_ADDRESSES = {
     ".well-known/smart-configuration",
     ".well-known/openid-configuration",
     "/",
+    "/brands",
     "/docs",
     "/openapi/{name}.json",
     "/pages/{name}",

@@ -6,6 +6,7 @@ A capability is added to the list when it works; the documents (smart/discovery.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from fhir_server.pipeline.authorizing.addresses import (
@@ -19,6 +20,7 @@ from fhir_server.pipeline.authorizing.addresses import (
     token_url,
 )
 from fhir_server.settings import Settings
+from fhir_server.smart.brands.bundle import BRANDS_PATH, brand_identifier
 from fhir_server.smart.discovery import Capability, Served
 
 CAPABILITIES: Final[frozenset[Capability]] = frozenset(
@@ -60,4 +62,12 @@ def served(settings: Settings) -> Served:
         introspection_endpoint=beside(base_url, INTROSPECTION_PATH),
         capabilities=CAPABILITIES,
         back_end_services=True,
+        brand_bundle=None if settings.brands_file is None else beside(base_url, BRANDS_PATH),
+        brand_identifier=_brand_identifier(settings),
     )
+
+
+def _brand_identifier(settings: Settings) -> Mapping[str, str] | None:
+    if settings.brands_file is None or settings.brand_identifier is None:
+        return None
+    return brand_identifier(settings.brand_identifier).told()
