@@ -219,7 +219,7 @@ class Application:
 
         Those to get tokens are none where a provider issues them.
         """
-        return is_around(path) or path in AUTHORIZATION or not _is_below(path, self._base_path)
+        return is_around(path) or path in AUTHORIZATION | PAGES or not _is_below(path, self._base_path)
 
     async def _not_ready(self) -> dict[str, str]:
         if self._store is None:

@@ -12,6 +12,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -21,6 +22,7 @@ from joserfc.jwk import OctKey, RSAKey
 from typer.testing import CliRunner
 
 from fhir_server.api.authorization.endpoints import AUTHORIZATION
+from fhir_server.api.authorization.pages import PAGES
 from fhir_server.cli import app
 from fhir_server.r4.definitions import definitions
 from fhir_server.search.values.site import Site
@@ -30,7 +32,7 @@ from fhir_server.smart.revocations import of_token
 from fhir_server.smart.tokens import LONGEST
 from tests.server.holding import holding
 from tests.server.providing import AUDIENCE, RSA, OpenIdProvider, an_ec_key, providing
-from tests.server.running import BASE, Server, a_patient, an_observation, issues_of
+from tests.server.running import BASE, Server, a_patient, an_observation, issues_of, serving
 
 WARD: Final = (
     a_patient(id="ann"),
@@ -278,7 +280,7 @@ async def test_an_operator_on_this_machine_still_makes_tokens(server: Server) ->
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", sorted(AUTHORIZATION))
+@pytest.mark.parametrize("path", sorted(AUTHORIZATION | PAGES))
 async def test_nothing_is_issued_here(server: Server, method: str, path: str) -> None:
     async with server.bearing(None) as http:
         answer = await http.request(method, f"{ORIGIN}{path}", data={"grant_type": "client_credentials"})
@@ -316,6 +318,19 @@ async def test_apps_find_the_providers_endpoints(server: Server, provider: OpenI
             "permission-v2",
         ],
     }
+
+
+async def test_nothing_is_issued_either_where_the_base_is_the_root(
+    provider: OpenIdProvider, mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    told = {**provider.settings, "base_url": ORIGIN}
+    async with (
+        serving(mongodb_url, database_name, tmp_path, **told) as running,
+        running.bearing(provider.token()) as http,
+    ):
+        for path in sorted(AUTHORIZATION | PAGES):
+            assert (await http.get(f"{ORIGIN}{path}")).status_code == httpx.codes.NOT_FOUND
+        assert (await http.get(f"{ORIGIN}/Patient")).status_code == httpx.codes.OK
 
 
 async def test_this_server_is_no_provider_itself(server: Server) -> None:
