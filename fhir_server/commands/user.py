@@ -257,7 +257,9 @@ def _changed(
         if found is None or not await change(store, found):
             return False
         if revokes:
-            # After the change: what is granted from now on is granted by who they are now.
+            # After the change: what is granted from now on is granted by who they are now. First no more
+            # tokens are given for what was granted, then those that were given hold no more.
+            await store.grants.revoke_all(found.id)
             now = utc_now()
             await store.revocations.add(of_user(found.id, now, now + LONGEST))
         return True

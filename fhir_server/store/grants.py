@@ -59,6 +59,14 @@ class Grants:
             done = await self._grants.update_one({"_id": id, "revoked": False}, {"$set": {"revoked": True}})
         return done.modified_count == 1
 
+    async def revoke_all(self, account: str) -> int:
+        """As `revoke`, of each that this user has granted, redeemed or not; how many held until now."""
+        with translated():
+            done = await self._grants.update_many(
+                {"user": account, "revoked": False}, {"$set": {"revoked": True}}
+            )
+        return done.modified_count
+
     async def of_account(self, account: str, now: datetime) -> list[Granted]:
         """What this user has granted that still holds, the latest first."""
         return await self._found({"user": account, "revoked": False, "redeemed": True, "until": {"$gt": now}})

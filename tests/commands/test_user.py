@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from fhir_server.pipeline.logging_in import LoginRefused, proven_by_code, proven_by_password
 from fhir_server.smart.caller import Contact
+from fhir_server.smart.grants import Granted
 from fhir_server.smart.tokens import Grant
 from fhir_server.smart.users import User
 from tests.server.running import Server, a_patient, serving
@@ -113,6 +115,33 @@ async def test_a_second_factor_is_shown_to_an_app_and_taken_away(
         assert (await logged_in(server, CHOSEN)).totp is None
 
 
+def a_grant(account: str, now: datetime) -> Granted:
+    """One to an app that may refresh its tokens."""
+    later = now + timedelta(days=1)
+    return Granted(
+        id=f"of-{account}",
+        client="app",
+        account=account,
+        user="Practitioner/7",
+        scope="user/*.rs offline_access",
+        patient=None,
+        context={},
+        redirect_uri="https://app.example/",
+        challenge="challenge",
+        nonce=None,
+        auth_time=now,
+        session=None,
+        made=now,
+        code="code",
+        code_until=now,
+        redeemed=True,
+        refresh="refresh",
+        used=now,
+        until=later,
+        revoked=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "revokes"),
     [
@@ -152,10 +181,15 @@ async def test_what_apps_were_granted_ends_with_what_it_rested_on(
             async with server.bearing(token) as client:
                 return (await client.get("/Patient/1")).status_code
 
+        grants = services.store.grants
+        for account in (ann.id, "somebody-else"):
+            await grants.add(a_grant(account, services.clock()))
         assert [await status(token) for token in tokens] == [httpx.codes.OK] * 2
         user.said(*arguments)
         expected = httpx.codes.UNAUTHORIZED if revokes else httpx.codes.OK
         assert [await status(token) for token in tokens] == [expected, httpx.codes.OK]
+        held = [await grants.get(f"of-{account}") for account in (ann.id, "somebody-else")]
+        assert [one.revoked for one in held if one is not None] == [revokes, False], "nor is it refreshed"
 
 
 async def test_who_is_disabled_is_kept_out_until_enabled(
