@@ -47,7 +47,7 @@ from fhir_server.r4.interaction import (
 from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
-from fhir_server.smart.discovery import openid_configuration, smart_configuration
+from fhir_server.smart.discovery import brands, openid_configuration, smart_configuration
 
 log = structlog.get_logger()
 
@@ -161,10 +161,9 @@ class Fhir:
 
     def _document(self, path: str) -> Resource:
         """Raises NotFound, and Unavailable where a provider issues the tokens that was never read."""
-        external = self._services.bearers.external
+        external, told = self._services.bearers.external, served(self._services.settings)
         if external is not None and path == SMART_CONFIGURATION:
-            return external.smart_configuration
-        told = served(self._services.settings)
+            return {**external.smart_configuration, **brands(told)}
         document = smart_configuration(told) if path == SMART_CONFIGURATION else openid_configuration(told)
         if external is not None or document is None:
             raise NotFound("This server tells nobody who logs in")

@@ -83,9 +83,17 @@ def smart_configuration(served: Served) -> Resource:
         "issuer": served.issuer if served.tells_who_logs_in else None,
         "jwks_uri": served.jwks_uri if served.tells_who_logs_in else None,
         "management_endpoint": served.management_endpoint,
+        **brands(served),
+        "capabilities": [one for one in _ORDER if one in served.capabilities],
+    }
+    return _stated(told)
+
+
+def brands(served: Served) -> Resource:
+    """Where the brands are, whoever issues the tokens: members of `.well-known/smart-configuration`."""
+    told = {
         "user_access_brand_bundle": served.brand_bundle,
         "user_access_brand_identifier": served.brand_identifier,
-        "capabilities": [one for one in _ORDER if one in served.capabilities],
     }
     return _stated(told)
 

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from fhir_server.smart.brands.bundle import InvalidBrands
+from tests.server.providing import providing
 from tests.server.running import BASE, Server, serving
 
 BRANDS = "http://fhir.example/brands"
@@ -68,6 +69,24 @@ async def test_the_bundle_is_there_for_everybody_on_any_origin(
     assert answer.json() == bundle
     assert answer.json()["timestamp"]
     assert (head.status_code, head.content) == (httpx.codes.OK, b"")
+
+
+async def test_the_bundle_is_found_where_a_provider_outside_issues_the_tokens(
+    mongodb_url: str, database_name: str, tmp_path: Path, file: Path
+) -> None:
+    """[D5, P2]"""
+    async with providing() as provider:
+        told = {**provider.settings, "brands_file": file, "brand_identifier": PRIMARY}
+        async with (
+            serving(mongodb_url, database_name, tmp_path, **told) as running,
+            running.bearing(provider.token()) as http,
+        ):
+            await http.get("/Patient")
+            found = (await http.get("/.well-known/smart-configuration")).json()
+            assert (await http.get(BRANDS)).status_code == httpx.codes.OK
+    assert found["issuer"] == provider.issuer
+    assert found["user_access_brand_bundle"] == BRANDS
+    assert found["user_access_brand_identifier"] == IDENTIFIER
 
 
 async def test_a_browser_may_ask_beforehand(branded: Server) -> None:
