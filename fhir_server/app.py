@@ -19,7 +19,6 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
-from starlette.middleware.cors import CORSMiddleware
 
 from consent.decision import BASE_POLICIES
 from consent.table import ConsentTable
@@ -29,6 +28,7 @@ from fhir_server.api.face import face, is_around
 from fhir_server.api.fhir import Fhir
 from fhir_server.api.flood import Flood
 from fhir_server.api.metrics import Metrics
+from fhir_server.api.origins import Cors, Origins
 from fhir_server.api.registration import registered
 from fhir_server.api.request import Receive
 from fhir_server.api.response import Send
@@ -119,7 +119,7 @@ class Application:
         self._open = AsyncExitStack()
         self._store: Store | None = None
         self._fhir: Any = None
-        self._authorization: Authorization | None = None
+        self._authorization: Any = None
         self._pages: Pages | None = None
         self._provider: Provider | None = None
         self._face: Any = face(
@@ -171,8 +171,9 @@ class Application:
         self._open.push_async_callback(ended, reindexing)
         flood = Flood(settings.refusals_per_second_max)
         fhir = Fhir(services, self._metrics, self._base_path, flood)
+        origins = Origins(settings.cors_origins, store.clients.all, time.monotonic)
         if services.bearers.external is None:
-            self._authorization = Authorization(services, flood)
+            self._authorization = _with_cors(Authorization(services, flood), origins)
             self._pages = Pages(services, flood)
         else:
             self._provider = services.bearers.external.provider
@@ -181,7 +182,7 @@ class Application:
         counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
         self._open.push_async_callback(fhir.write_counted_refusals)
-        self._fhir = _with_cors(fhir, settings.cors_origins)
+        self._fhir = _with_cors(fhir, origins)
         if self._mllp is not None:
             await self._open.enter_async_context(hl7v2_feed(self, self._mllp, services))
         return services
@@ -318,23 +319,12 @@ def _preparing(settings: Settings) -> Preparing:
     )
 
 
-def _with_cors(fhir: Fhir, origins: tuple[str, ...]) -> Any:
-    if not origins:
-        return fhir
-    guarded = CORSMiddleware(
-        fhir,
-        allow_origins=list(origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Accept", "If-Match",
-                       "If-None-Match", "If-None-Exist", "If-Modified-Since", "If-Range", "Prefer", "Range",
-                       "X-Request-Id", "X-Security-Context"],
-        expose_headers=["Content-Range", "ETag", "Last-Modified", "Location", "X-Request-Id",
-                        "X-Security-Context"],
-    )  # fmt: skip
+def _with_cors(application: Fhir | Authorization, origins: Origins) -> Any:
+    guarded = Cors(application, origins)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # What anybody may know is for scripts of any origin, and says so itself.
-        await (fhir if fhir.is_public(scope) else guarded)(scope, receive, send)
+        await (application if application.is_public(scope) else guarded)(scope, receive, send)
 
     return app
 

@@ -25,6 +25,7 @@ from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
 from fhir_server.api.metadata import Metadata
 from fhir_server.api.metrics import METHODS, Metrics
+from fhir_server.api.origins import ASKED_BY
 from fhir_server.api.presentation import PLAIN, Wanted, presented
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Response, Send, refuse, render
@@ -96,6 +97,7 @@ class Fhir:
             if path in PUBLIC or request.method == "OPTIONS":
                 return await self._public(path, request)
             caller = await self._authenticate(request)
+            scope.setdefault("state", {})[ASKED_BY] = caller.client
             route, steps = find(request.method, path)
             by_content = is_download(request, steps)
             wanted = wanted if by_content else request.wanted

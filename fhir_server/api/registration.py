@@ -39,7 +39,7 @@ def registered(
         patch_formats=(*PATCHES, *media_types),
         operations=tuple(operations),
         conditional_delete_max=settings.conditional_delete_max,
-        cors=bool(settings.cors_origins),
+        cors=settings.oidc_issuer is None or bool(settings.cors_origins),
         full_text=settings.full_text,
     )
 

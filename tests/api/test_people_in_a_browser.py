@@ -127,7 +127,12 @@ async def test_a_person_cancels_without_filling_in_anything(phone: Page, site: S
 async def test_a_person_searches_and_chooses_a_patient_by_keyboard(phone: Page, site: Shown) -> None:
     await phone.goto(f"{site.origin}/patients-first")
     await _type(phone, "Tab", "shaw", "Enter")
-    assert await _sent(phone, site, "/auth/patient") == [("request", "a-request"), ("query", "shaw")]
+    assert await _sent(phone, site, "/auth/patient") == [
+        ("csrf", "a-csrf-value"),
+        ("request", "a-request"),
+        ("query", "shaw"),
+        ("decision", "search"),
+    ]
     await phone.goto(f"{site.origin}/patients")
     await phone.get_by_role("button", name="Ben Shaw").press("Enter")
     assert (await _sent(phone, site, "/auth/patient"))[-1] == ("patient", "p2")

@@ -159,9 +159,11 @@ def test_a_delete_of_several_is_said_when_it_is_allowed() -> None:
 
 
 def test_scripts_of_other_origins_are_said_when_they_may_call() -> None:
-    told = registered(Settings(cors_origins=("https://app.example.org",)))
-    assert statement(told=told)["rest"][0]["security"]["cors"] is True
-    assert statement()["rest"][0]["security"]["cors"] is False
+    ours = Settings()
+    elsewhere = Settings(oidc_issuer="https://login.example.org", oidc_audience="https://fhir.example.org")
+    named = elsewhere.model_copy(update={"cors_origins": ("https://app.example.org",)})
+    for told, may in ((ours, True), (elsewhere, False), (named, True)):
+        assert statement(told=registered(told))["rest"][0]["security"]["cors"] is may
 
 
 def test_operations_are_said_at_their_level() -> None:

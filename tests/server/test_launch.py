@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.server.launching import given, launching
+from tests.server.launching import add_app, given, launching
 from tests.server.running import Server
 from tests.smart.browsing import App
 
@@ -32,3 +32,41 @@ async def test_a_patient_gives_an_app_their_record(server: Server, app: App) -> 
     async with server.bearing(told["access_token"]) as http:
         assert (await http.get("/Patient/ann")).status_code == httpx.codes.OK
         assert (await http.get("/Patient/bob")).status_code == httpx.codes.NOT_FOUND
+
+
+ITS_ORIGIN = "https://app.example"
+PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "may"),
+    [
+        (ITS_ORIGIN, True),
+        ("https://app.example:8443", False),
+        ("http://app.example", False),
+        ("https://app.example.evil", False),
+        ("https://evil.app.example", False),
+        ("null", False),
+    ],
+)
+async def test_scripts_of_an_apps_own_origin_may_read(server: Server, origin: str, may: bool) -> None:
+    """[D9, R17, X24]"""
+    told = await given(server, PUBLIC, "ann", "launch/patient patient/*.rs")
+    async with server.bearing(told["access_token"]) as http:
+        before = await http.options("/Patient/ann", headers={"Origin": origin, **PREFLIGHT})
+        after = await http.get("/Patient/ann", headers={"Origin": origin})
+        token = await http.post("http://fhir.example/auth/token", data={}, headers={"Origin": origin})
+    for answer in (before, after, token):
+        assert answer.headers.get("access-control-allow-origin") == (origin if may else None)
+        assert "access-control-allow-credentials" not in answer.headers
+    assert before.status_code == (httpx.codes.OK if may else httpx.codes.BAD_REQUEST)
+
+
+async def test_scripts_of_another_apps_origin_may_not_read(server: Server) -> None:
+    """[D9]"""
+    other = App("elsewhere", redirect_uri="https://elsewhere.example/")
+    await add_app(server, other)
+    told = await given(server, PUBLIC, "ann", "launch/patient patient/*.rs")
+    async with server.bearing(told["access_token"]) as http:
+        answer = await http.get("/Patient/ann", headers={"Origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in answer.headers

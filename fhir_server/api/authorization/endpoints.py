@@ -15,6 +15,7 @@ from fhir_server.api.any_origin import PREFLIGHT, READ
 from fhir_server.api.authorization.keys import published_keys
 from fhir_server.api.contact import contact_of
 from fhir_server.api.flood import Flood
+from fhir_server.api.origins import ASKED_BY
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Headers, Response, Send
 from fhir_server.pipeline.authorizing.addresses import (
@@ -74,6 +75,10 @@ class Authorization:
         without_body = scope["method"] == "HEAD"
         await response.send(send, request_id=contact.request_id, without_body=without_body)
 
+    def is_public(self, scope: MutableMapping[str, Any]) -> bool:
+        """Is it an address that asks nobody who they are?"""
+        return bool(scope["path"] == JWKS_PATH)
+
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         path, method, methods = scope["path"], scope["method"], _METHODS[scope["path"]]
         if method not in methods:
@@ -85,7 +90,7 @@ class Authorization:
             )
         try:
             request = Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
-            told = await self._told(path, request, contact)
+            told = await self._told(path, request, contact, scope)
         except OAuthRefused as refused:
             return await self._refused(refused, contact)
         except FhirError as refusal:
@@ -94,7 +99,9 @@ class Authorization:
             return await self._refused(OAuthRefused("invalid_request", str(refusal), refusal.status), contact)
         return Response(200, _PRAGMA, b"" if told is None else to_text(told), _JSON)
 
-    async def _told(self, path: str, request: Request, contact: Contact) -> Mapping[str, Any] | None:
+    async def _told(
+        self, path: str, request: Request, contact: Contact, scope: MutableMapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """The answer in JSON, None where there is nothing to tell. Raises OAuthRefused, and FhirErrors."""
         authorization = request.header("authorization")
         if path == USERINFO_PATH:
@@ -109,7 +116,9 @@ class Authorization:
         if path == REVOCATION_PATH:
             await revoked_for(form, authorization, self._services, contact)
             return None
-        return (await token_for(form, authorization, self._services, contact)).told()
+        issued = await token_for(form, authorization, self._services, contact)
+        scope.setdefault("state", {})[ASKED_BY] = issued.client
+        return issued.told()
 
     async def _refused(self, refused: OAuthRefused, contact: Contact) -> Response:
         if refused.client is None and self._flood.is_too_many(contact.address, "token"):

@@ -54,6 +54,7 @@ class Issued:
     `others` are the launch context, and more tokens.
     """
 
+    client: str
     token: str
     scope: str
     expires_in: int
@@ -108,7 +109,7 @@ def _for_service(client: Client, form: Mapping[str, str], services: Services) ->
     grant = granted_to(client, form.get("scope", ""), definitions().resource_types, site)
     now = int(services.clock().timestamp())
     token = services.tokens.issue(grant, now=now, token_id=services.new_id())
-    return Issued(token, grant.scope, grant.lifetime_seconds)
+    return Issued(client.id, token, grant.scope, grant.lifetime_seconds)
 
 
 async def _for_code(
@@ -203,7 +204,7 @@ async def _issued(
     if OPENID in words(scope):
         others["id_token"] = _id_token(granted, scope, services, now)
     who = Who(granted.client, granted.account, granted.user, granted.patient)
-    return Issued(token, scope, seconds, others), who
+    return Issued(granted.client, token, scope, seconds, others), who
 
 
 def _id_token(granted: Granted, scope: str, services: Services, now: datetime) -> str:
