@@ -55,6 +55,7 @@ from fhir_server.smart.external.trust import trust_of
 from fhir_server.smart.keys import Keyring, load_or_create
 from fhir_server.smart.lock_out import HiddenNames
 from fhir_server.smart.passwords import Passwords
+from fhir_server.smart.rates import Rates
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.second_factor import SecondFactors
 from fhir_server.smart.secret import wrapping_secret
@@ -276,6 +277,7 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
         Passwords(),
         SecondFactors(secret),
         HiddenNames(secret),
+        Rates(settings.token_requests_per_minute_max, 60.0, time.monotonic),
     )
     await services.consents.refreshed()
     return services

@@ -211,7 +211,22 @@ class Settings(BaseSettings):
     connections_max: int = Field(2_000, gt=0, description="HTTP connections at once, per process.")
     drain_seconds_max: float = Field(20.0, gt=0, description="Time for requests under way when stopping.")
     refusals_per_second_max: int = Field(
-        20, gt=0, description="Refused unauthenticated calls of one address before they are slowed."
+        20,
+        gt=0,
+        description="Refused calls of one address without a valid token, its refused logins, what its apps "
+        "are refused: so many of each, before they are slowed and counted together.",
+    )
+    caller_requests_per_second_max: int = Field(
+        10_000,
+        gt=0,
+        description="Requests of one caller (a client, for one user where there is one) at the FHIR API, per "
+        "process; a Bundle is one. Beyond is 429 with Retry-After.",
+    )
+    token_requests_per_minute_max: int = Field(
+        3_000,
+        gt=0,
+        description="Requests of one client at the token endpoint, per process; of a public client, from one "
+        "address. Beyond is 429 with Retry-After.",
     )
     consent_base_policy: Literal["basic", "all", "break-glass-only", "deny"] = Field(
         "basic", description="What holds for a patient without a Consent: see docs/consent.md."

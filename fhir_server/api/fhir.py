@@ -22,7 +22,7 @@ from audit.record import Record
 from fhir_server.api.any_origin import ANY_ORIGIN, PREFLIGHT, READ
 from fhir_server.api.binary import downloaded, is_download
 from fhir_server.api.contact import contact_of
-from fhir_server.api.flood import Flood
+from fhir_server.api.flood import Flood, Source
 from fhir_server.api.metadata import Metadata
 from fhir_server.api.metrics import METHODS, Metrics
 from fhir_server.api.origins import ASKED_BY
@@ -49,6 +49,7 @@ from fhir_server.r4.resource import Key, Resource, to_text
 from fhir_server.r4.shaping import WHOLE, Shape
 from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.discovery import brands, openid_configuration, smart_configuration
+from fhir_server.smart.rates import Rates
 
 log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ class Fhir:
         self._metrics = metrics
         self._base_path = base_path
         self._flood = flood
+        self._rates = Rates(services.settings.caller_requests_per_second_max, 1.0, time.monotonic)
         self._metadata = Metadata(services)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -98,6 +100,7 @@ class Fhir:
                 return await self._public(path, request)
             caller = await self._authenticate(request)
             scope.setdefault("state", {})[ASKED_BY] = caller.client
+            self._require_rate(caller)
             route, steps = find(request.method, path)
             by_content = is_download(request, steps)
             wanted = wanted if by_content else request.wanted
@@ -176,11 +179,20 @@ class Fhir:
         self._services.consents.require_holds(caller)
         return caller
 
+    def _require_rate(self, caller: Caller) -> None:
+        """Raises TooMany: of one client, each user has a rate of their own."""
+        if seconds := self._rates.seconds_to_wait((caller.client, caller.subject)):
+            raise TooMany("Too many requests of this caller", retry_after_seconds=seconds)
+
     async def _refused(
         self, refusal: FhirError, route: str, caller: Caller | None, contact: Contact
     ) -> Response:
         if caller is None and self._flood.is_too_many(contact.address, route):
             return refuse(TooMany("Too many refused calls from this address"))
+        if caller is not None and isinstance(refusal, TooMany) and not refusal.recorded:
+            who = (caller.client, caller.subject, caller.user)
+            self._flood.count(Source(contact.address, route, "request", *who))
+            return refuse(refusal)
         record = self._record(refusal, route, caller, contact)
         try:
             await record_refusal(refusal, record, self._services)
@@ -212,15 +224,18 @@ class Fhir:
             await self.write_counted_refusals()
 
     async def write_counted_refusals(self) -> None:
-        for address, route, number in self._flood.turn():
+        for source, number in self._flood.turn():
             record = Record(
                 time=self._services.clock(),
-                interaction="login",
+                interaction=source.interaction,
                 outcome="refused",
                 status=TooMany.status,
                 request_id=token_hex(16),
-                address=address,
-                reason=f"{route} TooMany",
+                address=source.address,
+                client=source.client,
+                subject=source.subject,
+                user=source.user,
+                reason=f"{source.route} TooMany",
                 count=number,
             )
             try:

@@ -20,6 +20,7 @@ from fhir_server.smart.id_tokens import IdTokens
 from fhir_server.smart.keys import Keyring
 from fhir_server.smart.lock_out import HiddenNames
 from fhir_server.smart.passwords import Passwords
+from fhir_server.smart.rates import Rates
 from fhir_server.smart.seals import Seals
 from fhir_server.smart.second_factor import SecondFactors
 from fhir_server.smart.tokens import Tokens
@@ -36,9 +37,10 @@ class Measures(Protocol):
 @dataclass(frozen=True, slots=True)
 class Services:
     """
-    `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess;
-    `bearers` tell who bears a token, `seals` close what links carry; `started` is when this process began to
-    serve, `registered` what it serves; `parameters` are the search parameters beside R4's own.
+    `clock` gives the time in UTC; `new_id` an id for a resource that nobody can guess; `bearers` tell who
+    bears a token, `seals` close what links carry; `token_rates` are those of clients at the token endpoint;
+    `started` is when this process began to serve, `registered` what it serves; `parameters` are the search
+    parameters beside R4's own.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class Services:
     passwords: Passwords
     second_factors: SecondFactors
     hidden_names: HiddenNames
+    token_rates: Rates
 
     @property
     def zone(self) -> tzinfo:

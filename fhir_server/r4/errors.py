@@ -155,10 +155,15 @@ class Unprocessable(FhirError):
 
 
 class TooMany(FhirError):
-    """More than is taken at a time, of one address or of all; `retry_after_seconds` says when to return."""
+    """More than is taken at a time, of one caller or of all; `retry_after_seconds` says when to return."""
 
     status, code = 429, "throttled"
-    retry_after_seconds: int = 1
+
+    def __init__(
+        self, diagnostics: str, *expression: str, issues: Sequence[Issue] = (), retry_after_seconds: int = 1
+    ) -> None:
+        super().__init__(diagnostics, *expression, issues=issues)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unsupported(FhirError):

@@ -46,3 +46,18 @@ class OAuthRefused(Exception):
         self.challenge = challenge
         self.client: str | None = None
         """The client, once it is known who it is."""
+
+
+class TooOften(OAuthRefused):
+    """
+    This client has come more often than it may; `seconds` later it is let through.
+
+    https://www.rfc-editor.org/rfc/rfc6585#section-4
+    """
+
+    def __init__(self, client: str, seconds: int) -> None:
+        super().__init__(
+            "temporarily_unavailable", f"This client asks too often; try again in {seconds} seconds", 429
+        )
+        self.client = client
+        self.seconds = seconds

@@ -266,7 +266,7 @@ def test_what_is_counted_is_bounded_whoever_calls_from_wherever() -> None:
     for number in range(3 * ADDRESSES_MAX):
         flood.is_too_many(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "GET")
     counted = list(flood.turn())
-    assert [(address, route) for address, route, _ in counted] == [("others", "GET")]
+    assert [(source.address, source.route) for source, _ in counted] == [("others", "GET")]
 
 
 def test_a_network_of_ipv6_is_one_caller() -> None:
@@ -274,7 +274,7 @@ def test_a_network_of_ipv6_is_one_caller() -> None:
     assert not flood.is_too_many("2001:db8:0:1::1", "GET")
     assert flood.is_too_many("2001:db8:0:1:ffff::2", "GET")
     assert not flood.is_too_many("2001:db8:0:2::1", "GET")
-    assert [address for address, _, _ in flood.turn()] == ["2001:db8:0:1::/64"]
+    assert [source.address for source, _ in flood.turn()] == ["2001:db8:0:1::/64"]
 
 
 @pytest.mark.parametrize("id", ["a b", "x" * 65, "<script>", "a\tb", "\u00e9", "", "a%0d%0ab", "{}"])

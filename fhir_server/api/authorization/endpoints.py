@@ -14,7 +14,7 @@ import structlog
 from fhir_server.api.any_origin import PREFLIGHT, READ
 from fhir_server.api.authorization.keys import published_keys
 from fhir_server.api.contact import contact_of
-from fhir_server.api.flood import Flood
+from fhir_server.api.flood import Flood, Source
 from fhir_server.api.origins import ASKED_BY
 from fhir_server.api.request import Receive, Request
 from fhir_server.api.response import Headers, Response, Send
@@ -36,7 +36,7 @@ from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import to_text
 from fhir_server.smart.caller import Contact
-from fhir_server.smart.refusals import BEARER, OAuthRefused
+from fhir_server.smart.refusals import BEARER, OAuthRefused, TooOften
 
 log = structlog.get_logger()
 
@@ -121,6 +121,10 @@ class Authorization:
         return issued.told()
 
     async def _refused(self, refused: OAuthRefused, contact: Contact) -> Response:
+        if isinstance(refused, TooOften):
+            self._flood.count(Source(contact.address, "token", client=refused.client))
+            later = (b"retry-after", str(refused.seconds).encode())
+            return _error(refused.status, refused.error, str(refused), [later])
         if refused.client is None and self._flood.is_too_many(contact.address, "token"):
             told = "Too many refused calls from this address"
             return _error(429, "temporarily_unavailable", told, [(b"retry-after", b"1")])

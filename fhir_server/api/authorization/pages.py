@@ -20,7 +20,7 @@ from fhir_server.api.authorization.apps import Apps
 from fhir_server.api.authorization.browser import OutOfDate, Visit, led, page
 from fhir_server.api.authorization.cookies import Cookies, form_token, is_own_form
 from fhir_server.api.contact import contact_of
-from fhir_server.api.flood import Flood
+from fhir_server.api.flood import Flood, Source
 from fhir_server.api.pages.people import (
     AppView,
     CodeView,
@@ -113,6 +113,8 @@ class Pages:
             response = await self._respond(scope, receive, contact)
         except FhirError as refusal:
             response = self._problem(refusal.status, "This does not work now", str(refusal), contact)
+            if isinstance(refusal, TooMany):
+                _later(response, refusal)
         except Exception as bug:  # The outermost place: what breaks has an answer, too.
             log.error("bug", request_id=contact.request_id, exc_info=bug)
             response = self._problem(500, "Something broke", "The log of the server knows what.", contact)
@@ -155,7 +157,13 @@ class Pages:
     # What an app asks for.
 
     async def _authorize(self, visit: Visit) -> Response:
-        secret = await asked(visit.pairs, visit.session, self._services, visit.contact)
+        address = visit.contact.address
+        self._flood.require_calm(address, "authorize")
+        try:
+            secret = await asked(visit.pairs, visit.session, self._services, visit.contact)
+        except (Refused, Unredirectable):
+            self._flood.refused(address, "authorize")
+            raise
         waiting = await request_of(secret, self._services)
         assert waiting is not None, "it was kept a moment ago"
         return await self._go_on(waiting, visit.session, visit.contact)
@@ -224,11 +232,20 @@ class Pages:
     async def _log_in(self, visit: Visit) -> Response:
         await self._require_goes_on(visit)
         name, password = visit.form.get("name", ""), visit.form.get("password", "")
+        self._flood.require_calm(visit.contact.address, "login")
         try:
             user = await proven_by_password(name, password, self._services, visit.contact)
         except (LoginRefused, LockedOut, TooMany) as refusal:
+            self._not_logged_in(refusal, visit.contact)
             return _later(await self._login_page(visit, str(refusal), refusal.status), refusal)
         return await self._begin(visit, await begun(user, self._services, pending=user.totp is not None))
+
+    def _not_logged_in(self, refusal: LoginRefused | LockedOut | TooMany, contact: Contact) -> None:
+        if isinstance(refusal, TooMany):
+            # There was no room to look at it, so that nothing is recorded yet.
+            self._flood.count(Source(contact.address, "login"))
+        else:
+            self._flood.refused(contact.address, "login")
 
     async def _begin(self, visit: Visit, secret: str) -> Response:
         """Go on in a new session: what the browser was known by before is worth nothing any more."""
@@ -266,9 +283,11 @@ class Pages:
         if visit.session is None or not visit.session.pending:
             raise OutOfDate
         code = visit.form.get("code", "")
+        self._flood.require_calm(visit.contact.address, "login")
         try:
             user = await proven_by_code(visit.session.user, code, self._services, visit.contact)
         except (LoginRefused, LockedOut) as refusal:
+            self._not_logged_in(refusal, visit.contact)
             return _later(self._code_page(visit, str(refusal), refusal.status), refusal)
         return await self._begin(visit, await begun(user, self._services, pending=False))
 

@@ -31,7 +31,7 @@ _REFUSALS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     415: "A format that this server does not read.",
     422: "It breaks rules of FHIR or of a profile.",
-    429: "Too many refused calls.",
+    429: "Too many requests of this caller, or too many refused ones; Retry-After says when to come again.",
     501: "FHIR has it, this server has not.",
     503: "Not now; Retry-After says when.",
 }

@@ -38,7 +38,8 @@ from fhir_server.smart.grants import (
     token_text,
 )
 from fhir_server.smart.id_tokens import OPENID, Identity
-from fhir_server.smart.refusals import OAuthRefused
+from fhir_server.smart.rates import network_of
+from fhir_server.smart.refusals import OAuthRefused, TooOften
 from fhir_server.smart.scopes import words
 from fhir_server.smart.tokens import Grant
 
@@ -84,6 +85,7 @@ async def token_for(
     )
     implied = granted.client if granted is not None and asked == "refresh_token" else None
     client = await proven(form, authorization, services, implied=implied)
+    _require_rate(client, services, contact)
     try:
         _require_grant_type(asked, client)
         if asked == "client_credentials":
@@ -96,6 +98,15 @@ async def token_for(
         raise
     await services.store.append(record(200, contact, services, who))
     return issued
+
+
+def _require_rate(client: Client, services: Services, contact: Contact) -> None:
+    """Raises TooOften; nothing that the form names is used up."""
+    # A public client is whoever says so: from one address nobody uses up what it may elsewhere.
+    proves_nothing = client.method == "none"
+    key = (client.id, network_of(contact.address) if proves_nothing else "")
+    if seconds := services.token_rates.seconds_to_wait(key):
+        raise TooOften(client.id, seconds)
 
 
 def _require_grant_type(asked: str, client: Client) -> None:
