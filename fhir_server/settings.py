@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         (), description="Origins whose scripts may call the API, as a JSON list."
     )
 
+    dynamic_registration: bool = Field(
+        False, description="Apps may register themselves (RFC 7591), to ask people for what they decide on."
+    )
+    registered_clients_max: int = Field(
+        1_000, gt=0, description="With that many clients registered, none registers itself any more."
+    )
     access_token_seconds_max: int = Field(
         3_600, gt=0, le=3_600, description="How long an access token of an app holds, in seconds."
     )

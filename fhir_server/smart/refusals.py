@@ -16,6 +16,8 @@ ErrorCode = Literal[
     "temporarily_unavailable",
     "invalid_token",
     "insufficient_scope",
+    "invalid_redirect_uri",
+    "invalid_client_metadata",
 ]
 
 BEARER: Final[frozenset[ErrorCode]] = frozenset(("invalid_token", "insufficient_scope"))

@@ -37,6 +37,10 @@ class Clients:
         found = await self._state.all(KIND)
         return [_client(id, fields) for id, fields in sorted(found.items())]
 
+    async def count(self) -> int:
+        """How many are registered."""
+        return await self._state.count(KIND)
+
     async def register(self, client: Client) -> bool:
         """Make it known; False when the id is taken."""
         codes = state_codes(client.state_codes)

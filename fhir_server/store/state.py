@@ -35,6 +35,11 @@ class State:
             found = await self._state.find({"_id": {"$gt": f"{kind}/", "$lt": f"{kind}0"}}).to_list()
         return {fields["_id"].removeprefix(f"{kind}/"): fields["value"] for fields in found}
 
+    async def count(self, kind: str) -> int:
+        """How many there are of a kind."""
+        with translated():
+            return await self._state.count_documents({"_id": {"$gt": f"{kind}/", "$lt": f"{kind}0"}})
+
     async def put(self, kind: str, id: str, value: Mapping[str, Any]) -> None:
         """Make `value` the document, whatever was there."""
         fields = {"_id": f"{kind}/{id}", "value": value}

@@ -46,6 +46,7 @@ PUBLIC_ADDRESSES = {
     "/auth/userinfo",
     "/auth/jwks",
     "/auth/launch",
+    "/auth/register",
     "/auth/authorize",
     "/auth/login",
     "/auth/second-factor",

@@ -20,7 +20,18 @@ OpenStore = Callable[..., Awaitable[Store]]
 
 # Making a database with its indexes takes longer than most tests, so they share one.
 DATABASE = "test-store"
-EMPTIED = ("resources", "history", "bodies", "ledger", "shards", "writers", "inbox", "users", "tickets")
+EMPTIED = (
+    "resources",
+    "history",
+    "bodies",
+    "ledger",
+    "shards",
+    "writers",
+    "inbox",
+    "users",
+    "grants",
+    "tickets",
+)
 
 
 @pytest.fixture

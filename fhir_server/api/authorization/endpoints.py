@@ -22,6 +22,7 @@ from fhir_server.pipeline.authorizing.addresses import (
     INTROSPECTION_PATH,
     JWKS_PATH,
     LAUNCH_PATH,
+    REGISTRATION_PATH,
     REVOCATION_PATH,
     TOKEN_PATH,
     USERINFO_PATH,
@@ -31,9 +32,10 @@ from fhir_server.pipeline.authorizing.identifying import identified
 from fhir_server.pipeline.authorizing.introspecting import introspected
 from fhir_server.pipeline.authorizing.launching import launched
 from fhir_server.pipeline.authorizing.recording import record_refused
+from fhir_server.pipeline.authorizing.registering import registered_by_itself
 from fhir_server.pipeline.authorizing.revoking import revoked_for
 from fhir_server.pipeline.services import Services
-from fhir_server.r4.errors import FhirError
+from fhir_server.r4.errors import FhirError, TooMany, Unavailable
 from fhir_server.r4.resource import to_text
 from fhir_server.smart.caller import Contact
 from fhir_server.smart.refusals import BEARER, OAuthRefused, TooOften
@@ -47,6 +49,7 @@ _METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     INTROSPECTION_PATH: ("POST",),
     USERINFO_PATH: ("GET", "POST"),
     LAUNCH_PATH: ("POST",),
+    REGISTRATION_PATH: ("POST",),
     JWKS_PATH: READ,
 }
 AUTHORIZATION: Final = frozenset(_METHODS)
@@ -81,6 +84,8 @@ class Authorization:
 
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
         path, method, methods = scope["path"], scope["method"], _METHODS[scope["path"]]
+        if path == REGISTRATION_PATH and not self._services.settings.dynamic_registration:
+            return _error(404, "invalid_request", "An operator registers apps here")
         if method not in methods:
             allow = (b"allow", ", ".join(methods).encode())
             return _error(405, "invalid_request", f"It is asked by {' or '.join(methods)}", [allow])
@@ -93,11 +98,13 @@ class Authorization:
             told = await self._told(path, request, contact, scope)
         except OAuthRefused as refused:
             return await self._refused(refused, contact)
+        except (TooMany, Unavailable) as refusal:
+            later = (b"retry-after", str(refusal.retry_after_seconds).encode())
+            return _error(refusal.status, "temporarily_unavailable", str(refusal), [later])
         except FhirError as refusal:
-            if refusal.status >= 500:
-                return _error(refusal.status, "temporarily_unavailable", str(refusal))
             return await self._refused(OAuthRefused("invalid_request", str(refusal), refusal.status), contact)
-        return Response(200, _PRAGMA, b"" if told is None else to_text(told), _JSON)
+        status = 201 if path == REGISTRATION_PATH else 200
+        return Response(status, _PRAGMA, b"" if told is None else to_text(told), _JSON)
 
     async def _told(
         self, path: str, request: Request, contact: Contact, scope: MutableMapping[str, Any]
@@ -109,6 +116,11 @@ class Authorization:
         if path == LAUNCH_PATH:
             body = await request.body()
             return (await launched(body, authorization, self._services, contact)).told()
+        if path == REGISTRATION_PATH:
+            if self._flood.is_too_many(contact.address, "register"):
+                raise TooMany("Too many apps from this address")
+            made = await registered_by_itself(await request.body(), self._services, contact)
+            return made.told()
         form = await _form(request)
         if path == INTROSPECTION_PATH:
             contexts = self._services.store.grants

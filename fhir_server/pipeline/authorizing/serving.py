@@ -14,6 +14,7 @@ from fhir_server.pipeline.authorizing.addresses import (
     AUTHORIZE_PATH,
     INTROSPECTION_PATH,
     JWKS_PATH,
+    REGISTRATION_PATH,
     USERINFO_PATH,
     beside,
     revocation_url,
@@ -58,6 +59,9 @@ def served(settings: Settings) -> Served:
         jwks_uri=beside(base_url, JWKS_PATH),
         userinfo_endpoint=beside(base_url, USERINFO_PATH),
         revocation_endpoint=revocation_url(base_url),
+        registration_endpoint=(
+            beside(base_url, REGISTRATION_PATH) if settings.dynamic_registration else None
+        ),
         management_endpoint=beside(base_url, APPS_PATH),
         introspection_endpoint=beside(base_url, INTROSPECTION_PATH),
         capabilities=CAPABILITIES,
