@@ -70,3 +70,16 @@ async def test_scripts_of_another_apps_origin_may_not_read(server: Server) -> No
     async with server.bearing(told["access_token"]) as http:
         answer = await http.get("/Patient/ann", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_relative_gives_an_app_the_record_of_whom_they_speak_for(server: Server) -> None:
+    told = await given(server, PUBLIC, "rita", "launch/patient patient/*.rs")
+    assert told["patient"] == "ann"
+    async with server.bearing(told["access_token"]) as http:
+        assert (await http.get("/Patient/ann")).status_code == httpx.codes.OK
+        assert (await http.get("/Patient/bob")).status_code == httpx.codes.NOT_FOUND
+
+
+async def test_an_app_may_ask_which_patient_and_nothing_else(server: Server) -> None:
+    told = await given(server, PUBLIC, "ann", "launch/patient")
+    assert (told["patient"], told["scope"]) == ("ann", "launch/patient")

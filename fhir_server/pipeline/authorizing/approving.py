@@ -114,7 +114,8 @@ def _chosen(offered: Offered, chosen: Iterable[str], services: Services) -> str:
     fhir = narrowed(told, " ".join(offered.scopes), definitions().resource_types, site)
     others = [word for word in offered.words if word in told.split(" ") or word in _NOT_ASKED]
     scope = " ".join((*others, *fhir.split()))
-    if not set(scope.split()) - _NOT_ASKED:
+    nothing_chosen = not set(scope.split()) - _NOT_ASKED
+    if not scope or (nothing_chosen and (offered.choices or offered.scopes)):
         raise AuthorizationRefused("access_denied", "The person has not allowed anything")
     return scope
 

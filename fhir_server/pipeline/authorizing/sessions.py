@@ -59,8 +59,12 @@ class Session:
 
 
 def purpose_of(user: str | None) -> str:
-    """https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html: people ask for themselves, others treat."""
-    return "PATRQT" if (user or "").startswith(("Patient/", "RelatedPerson/", "Person/")) else "TREAT"
+    """
+    Patients ask for themselves; everybody else cares for somebody, relatives too.
+
+    https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html
+    """
+    return "PATRQT" if (user or "").startswith("Patient/") else "TREAT"
 
 
 async def begun(user: User, services: Services, *, pending: bool) -> str:
