@@ -7,7 +7,6 @@ document itself. It is forgotten by an index on `at`, when nothing that came fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -37,11 +36,6 @@ class Grants:
         with translated():
             found = await self._grants.find_one({"_id": id})
         return None if found is None else _granted(found)
-
-    async def context_of(self, id: str) -> Mapping[str, Any]:
-        """What came with the tokens of this grant, beside the patient; empty when there is none."""
-        granted = await self.get(id)
-        return {} if granted is None else granted.context
 
     async def redeem(self, granted: Granted, refresh: str | None, now: datetime, until: datetime) -> bool:
         """True for the first who redeems its code; `refresh` is the hash of its first refresh token."""

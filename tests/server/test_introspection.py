@@ -6,7 +6,7 @@ The ids in brackets are those of requirements: F5 and R271 to R283.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from fhir_server.pipeline.authorizing.introspecting import introspected
 from fhir_server.r4.definitions import definitions
-from fhir_server.smart.caller import Contact
 from fhir_server.smart.clients import Client, accepted
 from fhir_server.smart.id_tokens import Identity
 from fhir_server.smart.revocations import of_client, of_token
@@ -91,38 +89,6 @@ async def test_a_resource_server_learns_what_a_token_is_worth(server: Server) ->
         "fhirUser": f"{BASE}/Practitioner/7",
         "patient": "ann",
     }
-
-
-class Contexts:
-    """Of one grant, with a launch from an EHR; it also says what is not its to say."""
-
-    async def context_of(self, grant_id: str) -> Mapping[str, Any]:
-        if grant_id != "g-1":
-            return {}
-        return {
-            "encounter": "e1",
-            "need_patient_banner": False,
-            "intent": "reconcile-medications",
-            "fhirContext": [{"reference": "ImagingStudy/1"}],
-            "patient": "somebody-else",
-            "active": False,
-            "sub": "somebody-else",
-        }
-
-
-async def test_the_launch_context_of_the_grant_is_told(server: Server) -> None:
-    """[F5, R272]"""
-    token = issued(server, "patient/*.rs", patient="ann", user="Practitioner/7", account="u-1", grant="g-1")
-    bearer = f"Bearer {of_a_gateway(server)}"
-    contact = Contact("request-1", "192.0.2.1")
-    found = await introspected({"token": token}, bearer, server.services, contact, Contexts())
-    assert found["encounter"] == "e1"
-    assert found["need_patient_banner"] is False
-    assert found["fhirContext"] == [{"reference": "ImagingStudy/1"}]
-    assert (found["active"], found["sub"], found["patient"]) == (True, "u-1", "ann")
-    other = issued(server, "patient/*.rs", patient="ann", account="u-1", grant="g-2")
-    found = await introspected({"token": other}, bearer, server.services, contact, Contexts())
-    assert "encounter" not in found
 
 
 async def test_a_user_who_was_not_asked_for_is_not_told(server: Server) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.server.launching import add_app, given, launching
+from tests.server.launching import add_app, ask, given, launching
 from tests.server.running import Server
 from tests.smart.browsing import App
 
@@ -34,6 +34,7 @@ async def test_a_patient_gives_an_app_their_record(server: Server, app: App) -> 
         assert (await http.get("/Patient/bob")).status_code == httpx.codes.NOT_FOUND
 
 
+INTROSPECT = "http://fhir.example/auth/introspect"
 ITS_ORIGIN = "https://app.example"
 PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
 
@@ -83,3 +84,23 @@ async def test_a_relative_gives_an_app_the_record_of_whom_they_speak_for(server:
 async def test_an_app_may_ask_which_patient_and_nothing_else(server: Server) -> None:
     told = await given(server, PUBLIC, "ann", "launch/patient")
     assert (told["patient"], told["scope"]) == ("ann", "launch/patient")
+
+
+async def test_what_was_granted_is_told_to_who_may_ask(server: Server) -> None:
+    """[F5, R272]"""
+    told = await given(server, PUBLIC, "ann", "openid fhirUser launch/patient patient/*.rs offline_access")
+    async with server.bearing(server.token("__introspect")) as http:
+        worth = {
+            name: (await http.post(INTROSPECT, data={"token": told[name]})).json()
+            for name in ("access_token", "refresh_token")
+        }
+        for found in worth.values():
+            assert (found["active"], found["client_id"], found["patient"]) == (True, "public", "ann")
+            assert found["fhirUser"] == "http://fhir.example/fhir/Patient/ann"
+            assert found["need_patient_banner"] is True
+            assert set(found["scope"].split()) == set(told["scope"].split())
+        renewed = (await ask(server, **PUBLIC.refreshes(told["refresh_token"]))).json()
+        old = await http.post(INTROSPECT, data={"token": told["refresh_token"]})
+        assert old.json() == {"active": False}
+        new = await http.post(INTROSPECT, data={"token": renewed["refresh_token"]})
+        assert new.json()["active"] is True

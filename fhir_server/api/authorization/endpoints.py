@@ -123,8 +123,7 @@ class Authorization:
             return made.told()
         form = await _form(request)
         if path == INTROSPECTION_PATH:
-            contexts = self._services.store.grants
-            return await introspected(form, authorization, self._services, contact, contexts)
+            return await introspected(form, authorization, self._services, contact)
         if path == REVOCATION_PATH:
             await revoked_for(form, authorization, self._services, contact)
             return None

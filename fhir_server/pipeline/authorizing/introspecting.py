@@ -10,14 +10,16 @@ https://www.rfc-editor.org/rfc/rfc7662, https://hl7.org/fhir/smart-app-launch/to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from fhir_server.pipeline.authorizing.bearing import standing, token_of
 from fhir_server.pipeline.authorizing.proving import proven
 from fhir_server.pipeline.authorizing.recording import Who, record
+from fhir_server.pipeline.authorizing.sessions import is_alive
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Unauthenticated
 from fhir_server.smart.caller import Caller, Contact
+from fhir_server.smart.grants import Granted, presented
 from fhir_server.smart.id_tokens import fhir_user
 from fhir_server.smart.refusals import OAuthRefused
 from fhir_server.smart.scopes import INTROSPECT, words
@@ -25,19 +27,11 @@ from fhir_server.smart.scopes import INTROSPECT, words
 _REFUSED: Final = f"To ask what a token is worth takes the scope `{INTROSPECT}`"
 
 
-class Contexts(Protocol):
-    """Where the launch context of what users granted is kept."""
-
-    async def context_of(self, grant_id: str) -> Mapping[str, Any]:
-        """What came with the tokens of this grant: `patient`, `encounter`, ...; empty for one unknown."""
-
-
 async def introspected(
     form: Mapping[str, str],
     authorization: str | None,
     services: Services,
     contact: Contact,
-    contexts: Contexts | None = None,
 ) -> dict[str, Any]:
     """
     What the token of the form is worth, recorded.
@@ -49,12 +43,8 @@ async def introspected(
         refused = OAuthRefused("invalid_request", "`token` is the token that is asked about")
         refused.client = asking
         raise refused
-    try:
-        caller = await standing(form["token"], services)
-    except Unauthenticated:
-        caller = None
-    told = {"active": False} if caller is None else await _told(caller, services, contexts)
-    who = Who(asking, patient=None if caller is None else caller.patient)
+    told = await _worth(form["token"], services)
+    who = Who(asking, patient=told.get("patient"))
     await services.store.append(record(200, contact, services, who, interaction="introspection"))
     return told
 
@@ -81,13 +71,43 @@ async def _asking(form: Mapping[str, str], authorization: str | None, services: 
     return client
 
 
-async def _told(caller: Caller, services: Services, contexts: Contexts | None) -> dict[str, Any]:
-    base_url = services.settings.base_url
-    context: Mapping[str, Any] = {}
-    if contexts is not None and caller.grant is not None:
-        context = await contexts.context_of(caller.grant)
+async def _worth(token: str, services: Services) -> dict[str, Any]:
+    if (told := presented(token)) is not None:
+        granted = await services.store.grants.get(told.grant)
+        holds = granted is not None and await _is_live(granted, told.secret, services)
+        return _of_refresh_token(granted, services) if granted is not None and holds else dict(_INACTIVE)
+    try:
+        caller = await standing(token, services)
+    except Unauthenticated:
+        return dict(_INACTIVE)
+    return await _of_access_token(caller, services)
+
+
+async def _is_live(granted: Granted, secret: str, services: Services) -> bool:
+    if granted.refresh != secret or granted.revoked or granted.until <= services.clock():
+        return False
+    return granted.session is None or await is_alive(granted.session, services)
+
+
+def _of_refresh_token(granted: Granted, services: Services) -> dict[str, Any]:
     told = {
-        **context,
+        "active": True,
+        "scope": granted.scope,
+        "client_id": granted.client,
+        "exp": int(granted.until.timestamp()),
+        "iat": int(granted.used.timestamp()),
+        "iss": services.settings.base_url,
+        "sub": granted.account,
+        "fhirUser": fhir_user(granted.user, frozenset(words(granted.scope)), services.settings.base_url),
+        "patient": granted.patient,
+    }
+    return {**granted.context, **{name: value for name, value in told.items() if value is not None}}
+
+
+async def _of_access_token(caller: Caller, services: Services) -> dict[str, Any]:
+    base_url = services.settings.base_url
+    granted = None if caller.grant is None else await services.store.grants.get(caller.grant)
+    told = {
         "active": True,
         "scope": " ".join((*(scope.text for scope in caller.scopes), *sorted(caller.words))),
         "client_id": caller.client,
@@ -100,4 +120,8 @@ async def _told(caller: Caller, services: Services, contexts: Contexts | None) -
         "fhirUser": fhir_user(caller.user, caller.words, base_url),
         "patient": caller.patient,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    context = {} if granted is None else granted.context
+    return {**context, **{name: value for name, value in told.items() if value is not None}}
+
+
+_INACTIVE: Final = {"active": False}
