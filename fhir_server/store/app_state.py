@@ -7,22 +7,19 @@ does not come into everybody's sight when the client goes.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Final
 
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.policy.app_state import AppState, May, state_token
 from fhir_server.smart.state_codes import StateCode, state_code
 from fhir_server.store.database import Database
 from fhir_server.store.epoch import move_app_state
-from fhir_server.store.faults import is_passing, translated
+from fhir_server.store.faults import translated
 
 KIND: Final = "state-code"
-COMMIT_SECONDS_MAX: Final = 10.0
-_AGAIN_SECONDS: Final = 0.02
 _CLIENTS: Final = {"_id": {"$gt": "client/", "$lt": "client0"}, "value.state_codes.0": {"$exists": True}}
 _CODES: Final = {"_id": {"$gt": f"{KIND}/", "$lt": f"{KIND}0"}}
 
@@ -47,24 +44,13 @@ class AppStateCodes:
             )
             for one in codes
         ]
-        until = asyncio.get_running_loop().time() + COMMIT_SECONDS_MAX
-        with translated():
-            while True:
-                try:
-                    await self._move(told)
-                except PyMongoError as error:
-                    if not is_passing(error) or asyncio.get_running_loop().time() >= until:
-                        raise
-                    await asyncio.sleep(_AGAIN_SECONDS)
-                else:
-                    return
 
-    async def _move(self, told: list[UpdateOne]) -> None:
-        async with self._database.transaction(COMMIT_SECONDS_MAX) as session:
+        async def change(session: AsyncClientSession) -> None:
             await move_app_state(self._database, session)
             if told:
                 await self._database.state.bulk_write(told, session=session)
-            await session.commit_transaction()
+
+        await self._database.commit(change)
 
     async def all(self) -> AppState:
         """As they are now. Raises Unavailable."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -28,7 +28,7 @@ from pymongo.read_preferences import ReadPreference
 
 from fhir_server.store.documents import EPOCH, Document
 from fhir_server.store.explaining import WatchedCollection
-from fhir_server.store.faults import translated
+from fhir_server.store.faults import is_passing, translated
 from fhir_server.store.limits import StoreLimits
 from fhir_server.store.routes import DATED, LASTING, OF_PATIENT
 
@@ -36,6 +36,8 @@ SCHEMA_VERSION: Final = 10
 SCHEMA_VERSION_MIN: Final = 9
 SERVER_VERSION_MIN: Final = (6, 0)
 SETUP_SECONDS_MAX: Final = 600
+COMMIT_SECONDS_MAX: Final = 10.0
+COMMIT_AGAIN_SECONDS: Final = 0.02
 LOCK_SECONDS: Final = 9
 LOCK_RENEWED_SECONDS: Final = 3
 LOCK_POLL_SECONDS: Final = 0.05
@@ -106,6 +108,23 @@ class Database:
                 max_commit_time_ms=max(1, int(seconds * 1000)),
             )
             yield session
+
+    async def commit(self, change: Callable[[AsyncClientSession], Awaitable[None]]) -> None:
+        """Make `change` in a transaction, again while others are in its way. Raises Unavailable."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + COMMIT_SECONDS_MAX
+        with translated():
+            while True:
+                try:
+                    async with self.transaction(COMMIT_SECONDS_MAX) as session:
+                        await change(session)
+                        await session.commit_transaction()
+                except PyMongoError as error:
+                    if not is_passing(error) or loop.time() >= until:
+                        raise
+                    await asyncio.sleep(COMMIT_AGAIN_SECONDS)
+                else:
+                    return
 
     async def close(self) -> None:
         await self.client.close()

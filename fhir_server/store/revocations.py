@@ -7,21 +7,16 @@ forgotten when nothing that it revokes could hold any more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Final
 
-from pymongo.errors import PyMongoError
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from fhir_server.smart.revocations import Revocation
 from fhir_server.store.database import Database
 from fhir_server.store.documents import Document, milliseconds, moment
 from fhir_server.store.epoch import move_revoked
-from fhir_server.store.faults import is_passing, translated
-
-COMMIT_SECONDS_MAX: Final = 10.0
-_AGAIN_SECONDS: Final = 0.02
+from fhir_server.store.faults import translated
 
 
 class Revocations:
@@ -32,20 +27,8 @@ class Revocations:
 
     async def add(self, revocation: Revocation) -> None:
         """Raises Unavailable."""
-        until = asyncio.get_running_loop().time() + COMMIT_SECONDS_MAX
-        with translated():
-            while True:
-                try:
-                    await self._add(revocation)
-                except PyMongoError as error:
-                    if not is_passing(error) or asyncio.get_running_loop().time() >= until:
-                        raise
-                    await asyncio.sleep(_AGAIN_SECONDS)
-                else:
-                    return
 
-    async def _add(self, revocation: Revocation) -> None:
-        async with self._database.transaction(COMMIT_SECONDS_MAX) as session:
+        async def change(session: AsyncClientSession) -> None:
             epoch = await move_revoked(self._database, session)
             fields: Document = {
                 "_id": revocation.name,
@@ -56,7 +39,8 @@ class Revocations:
             await self._database.revoked.replace_one(
                 {"_id": revocation.name}, fields, upsert=True, session=session
             )
-            await session.commit_transaction()
+
+        await self._database.commit(change)
 
     async def after(self, epoch: int) -> Sequence[Revocation]:
         """Those since that epoch, the oldest first."""
