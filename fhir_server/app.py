@@ -256,14 +256,15 @@ async def _services(settings: Settings, store: Store, preparing: Preparing, meas
     keyring = Keyring(keys, store.state, secret, time.monotonic)
     table = ConsentTable(BASE_POLICIES[settings.consent_base_policy], zone=zone)
     parameters = SearchParameters(store)
-    consents = Consents(table, store, parameters, utc_now, tokens)
+    bearers = Bearers(tokens, keyring, _trusted(settings, zone))
+    consents = Consents(table, store, parameters, utc_now, bearers)
     seals = Seals(keys, SEALED_FOR)
     services = Services(
         settings,
         store,
         keyring,
         tokens,
-        Bearers(tokens, keyring, _trusted(settings, zone)),
+        bearers,
         ClientKeys(frozenset(settings.jwks_private_hosts), time.monotonic),
         seals,
         consents,

@@ -21,9 +21,9 @@ from fhir_server.policy.app_state import AppState
 from fhir_server.r4.errors import FhirError
 from fhir_server.r4.resource import from_text
 from fhir_server.search.predicates.predicate import Predicate
+from fhir_server.smart.bearers import Bearers
 from fhir_server.smart.caller import Caller
 from fhir_server.smart.revocations import Revoked
-from fhir_server.smart.tokens import Tokens
 from fhir_server.store.epoch import Epoch
 from fhir_server.store.store import Store
 
@@ -44,12 +44,12 @@ class Consents:
         store: Store,
         parameters: SearchParameters,
         clock: Callable[[], datetime],
-        tokens: Tokens,
+        bearers: Bearers,
     ) -> None:
         self._table = table
         self._revoked = Revoked()
         self._revoked_as_of = 0
-        self._tokens = tokens
+        self._bearers = bearers
         self._app_state_as_of = 0
         self.app_state = AppState()
         self._clock = clock
@@ -93,7 +93,7 @@ class Consents:
             if epoch.app_state > self._app_state_as_of:
                 self.app_state = await self._store.app_state.all()
                 self._app_state_as_of = epoch.app_state
-                self._tokens.forget(self.app_state.codes_of)
+                self._bearers.forget(self.app_state.codes_of)
             if epoch.consents > self._table.epoch:
                 changed = await self._store.consents_changed_after(self._table.epoch)
                 self._table.apply(

@@ -7,6 +7,7 @@ may read the data folder can make one (`fhir-server token`, adapters).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fhir_server.smart.caller import Caller
@@ -22,6 +23,12 @@ class Bearers:
     tokens: Tokens
     keyring: Keyring
     external: ProviderTokens | None = None
+
+    def forget(self, state_codes: Callable[[str], frozenset[str]]) -> None:
+        """Look at each token anew: clients keep state under what `state_codes` tells."""
+        self.tokens.forget(state_codes)
+        if self.external is not None:
+            self.external.forget(state_codes)
 
     async def caller_of(self, token: str, *, now: int) -> Caller:
         """

@@ -71,7 +71,7 @@ class Tokens:
         self._site = Site(audience, zone)
         self._known_types = known_types
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
-        self._state_codes: Callable[[str], frozenset[str]] = _none
+        self._state_codes: Callable[[str], frozenset[str]] = no_state
 
     def issue(self, grant: Grant, *, now: int, token_id: str) -> str:
         """
@@ -177,5 +177,5 @@ class Tokens:
         )
 
 
-def _none(_client: str) -> frozenset[str]:
+def no_state(_client: str) -> frozenset[str]:
     return frozenset()

@@ -12,6 +12,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from fhir_server.cli import app
 from fhir_server.r4.definitions import definitions
 from fhir_server.search.values.site import Site
 from fhir_server.settings import SettingsRefused, settings
+from fhir_server.smart.clients import Client, accepted
 from fhir_server.smart.external.trust import trust_of
 from fhir_server.smart.revocations import of_token
 from fhir_server.smart.tokens import LONGEST
@@ -389,3 +391,28 @@ def test_a_role_that_would_give_no_scope_is_refused_at_start(capsys: pytest.Capt
     refused = CliRunner().invoke(app, ["serve"], env={**environment, **roles})
     assert refused.exit_code == 1
     assert "`openid`, which is none" in refused.output
+
+
+async def test_an_app_of_the_provider_keeps_state_of_its_own_users(
+    server: Server, provider: OpenIdProvider
+) -> None:
+    """[P1]"""
+    code = {"system": "http://chart.example", "code": "prefs"}
+    client = Client("chart", "Chart", "user/*.cruds", None, None, server.services.clock())
+    chart = replace(
+        client, redirect_uris=("https://chart.example/",), state_codes=("http://chart.example|prefs",)
+    )
+    assert await server.services.store.clients.register(accepted(chart, definitions().resource_types))
+    kept = {
+        "resourceType": "Basic",
+        "code": {"coding": [code]},
+        "subject": {"reference": f"{BASE}/Patient/ann"},
+    }
+    token = provider.token(scope="user/Basic.cruds", fhirUser="Patient/ann")
+    async with server.bearing(token) as http:
+        made = await http.post("/Basic", json=kept)
+        assert made.status_code == httpx.codes.CREATED, made.text
+        assert (await http.get("/Basic?_total=accurate")).json()["total"] == 1
+    other = provider.token(scope="user/Basic.cruds", fhirUser="Patient/ann", azp="another")
+    async with server.bearing(other) as http:
+        assert (await http.get("/Basic?_total=accurate")).json()["total"] == 0

@@ -15,7 +15,8 @@ import base64
 import binascii
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from fhir_server.smart.external.claims import caller_of
 from fhir_server.smart.external.configuration import smart_configuration_of
 from fhir_server.smart.external.provider import Provider
 from fhir_server.smart.external.trust import Trust
+from fhir_server.smart.tokens import no_state
 
 TOKEN_CHARACTERS_MAX: Final = 16_384
 """More than ours have: providers name a person's groups and roles."""
@@ -49,6 +51,12 @@ class ProviderTokens:
         self._trust = trust
         self._remembered: OrderedDict[str, Caller] = OrderedDict()
         self._generation = provider.generation
+        self._state_codes: Callable[[str], frozenset[str]] = no_state
+
+    def forget(self, state_codes: Callable[[str], frozenset[str]]) -> None:
+        """Look at each token anew, as of a client that keeps state under what `state_codes` tells."""
+        self._state_codes = state_codes
+        self._remembered.clear()
 
     def is_from(self, token: str) -> bool:
         """Does it say that it is the provider's? Nothing of it is known to be true."""
@@ -94,7 +102,8 @@ class ProviderTokens:
             raise Unauthenticated("The signature of the access token does not hold") from error
         # Not every provider gives tokens an id; the record and a revocation need one.
         fallback = f"sha256-{sha256(token.encode()).hexdigest()[:40]}"
-        return caller_of(claims, self._trust, now=now, fallback_id=fallback)
+        caller = caller_of(claims, self._trust, now=now, fallback_id=fallback)
+        return replace(caller, state_codes=self._state_codes(caller.client))
 
     def _signed_by(self, token: str) -> tuple[str, str]:
         """The id of the key and the algorithm that the header names. Raises Unauthenticated."""
