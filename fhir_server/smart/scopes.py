@@ -120,8 +120,11 @@ def narrowed(asked: str, allowed: str, known_types: frozenset[str], site: Site =
     that is nothing. What is wholly allowed stays as it was written.
     """
     limits = granted(allowed, known_types, site)
-    found = (_within(scope, limit) for scope in granted(asked, known_types, site) for limit in limits)
-    return " ".join(dict.fromkeys(text for text in found if text))
+    found: list[str] = []
+    for scope in granted(asked, known_types, site):
+        parts = [text for limit in limits if (text := _within(scope, limit))]
+        found.extend([scope.text] if scope.text in parts else parts)
+    return " ".join(dict.fromkeys(found))
 
 
 def _within(scope: Scope, limit: Scope) -> str | None:

@@ -19,6 +19,7 @@ from tests.smart.browsing import ORIGIN, App, Person, forms, told_to_app
 PASSWORD: Final = "correct staple horse 7"
 TOKEN: Final = f"{ORIGIN}/auth/token"
 AUTHORIZE: Final = f"{ORIGIN}/auth/authorize"
+LAUNCH: Final = f"{ORIGIN}/auth/launch"
 
 CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 
@@ -122,3 +123,17 @@ async def given(server: Server, app: App, name: str, scope: str, **asked: str | 
 async def ask(server: Server, **posted: Any) -> httpx.Response:
     async with server.bearing(None) as http:
         return await http.post(TOKEN, **posted)
+
+
+async def launch(server: Server, app: App, **told: Any) -> httpx.Response:
+    """What an EHR is answered that launches the app with this context."""
+    async with server.as_("__launch system/*.rs") as http:
+        return await http.post(LAUNCH, json={"client_id": app.id, **told})
+
+
+async def launched(server: Server, app: App, **told: Any) -> str:
+    """The launch that the EHR makes."""
+    answer = await launch(server, app, **told)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    made: str = answer.json()["launch"]
+    return made

@@ -3,7 +3,7 @@
 import pytest
 
 from fhir_server.search.predicates.predicate import all_of, token
-from fhir_server.smart.scopes import contexts, covering, granted, parse
+from fhir_server.smart.scopes import contexts, covering, granted, narrowed, parse
 
 TYPES = frozenset({"Patient", "Observation"})
 
@@ -111,3 +111,10 @@ def test_all_of_a_type_is_covered_by_a_scope_without_criteria_alone() -> None:
     assert contexts(scopes, "Observation", "r") == {"user"}
     assert contexts(scopes, "Observation", "s") == frozenset()
     assert [scope.context for scope in covering(scopes, "Observation", "r")] == ["system", "user"]
+
+
+def test_what_one_limit_lets_through_whole_is_not_cut_by_the_others() -> None:
+    laboratory, vital = (f"patient/Observation.rs?category={code}" for code in ("laboratory", "vital-signs"))
+    assert narrowed(f"{laboratory} {vital}", f"{vital} {laboratory}", TYPES) == f"{laboratory} {vital}"
+    cut = narrowed("patient/Observation.rs", f"{vital} {laboratory}", TYPES)
+    assert cut == f"{vital} {laboratory}"
