@@ -113,9 +113,10 @@ def authorization_request(
     told: Sequence[tuple[str, str]], client: Client, known_types: frozenset[str], site: Site
 ) -> AuthorizationRequest:
     """What is asked for. Raises AuthorizationRefused."""
-    parameters = dict(told)
-    if len(parameters) < len(told):
+    if len(dict(told)) < len(told):
         raise AuthorizationRefused("invalid_request", "A parameter is given more than once")
+    # https://www.rfc-editor.org/rfc/rfc6749#section-3.1: without a value it is as good as not there.
+    parameters = {name: value for name, value in told if value}
     for check in CHECKS:
         check(parameters, site)
     scope = _scope(parameters, client, known_types, site)
@@ -160,7 +161,7 @@ def _challenge(told: Mapping[str, str], _site: Site) -> None:
 
 def _audience(told: Mapping[str, str], site: Site) -> None:
     stated = [told[name] for name in ("aud", "resource") if name in told]
-    if not stated or any(_place(one) != _place(site.base_url) for one in stated):
+    if not stated or not all(_is_same_place(one, site.base_url) for one in stated):
         raise AuthorizationRefused("invalid_request", f"`aud` is {site.base_url}")
 
 
@@ -207,6 +208,12 @@ def _scope(told: Mapping[str, str], client: Client, known_types: frozenset[str],
     if not of_people and not others:
         raise AuthorizationRefused("invalid_scope", "Nothing of `scope` is what this app is registered for")
     return " ".join((*others, *of_people))
+
+
+def _is_same_place(url: str, base_url: str) -> bool:
+    """Both may be no address that can be taken apart: then they are the same as texts alone."""
+    place = _place(url)
+    return url == base_url or (place is not None and place == _place(base_url))
 
 
 def _place(url: str) -> tuple[str, str, int | None, str] | None:

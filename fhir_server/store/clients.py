@@ -12,7 +12,7 @@ from fhir_server.smart.clients import Client
 from fhir_server.smart.state_codes import state_codes
 from fhir_server.store.app_state import AppStateCodes
 from fhir_server.store.database import Database
-from fhir_server.store.documents import Document
+from fhir_server.store.documents import Document, in_utc
 from fhir_server.store.faults import translated
 from fhir_server.store.state import State
 
@@ -82,6 +82,7 @@ class Clients:
 
 
 def _client(id: str, fields: Document) -> Client:
+    fields = in_utc(fields)
     return Client(
         id,
         fields["name"],

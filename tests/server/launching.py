@@ -80,11 +80,13 @@ async def add_user(server: Server, name: str, fhir_user: str | None) -> User:
     return user
 
 
-async def add_app(server: Server, app: App, scope: str = EVERY, **told: Any) -> None:
+async def add_app(
+    server: Server, app: App, scope: str = EVERY, *, name: str | None = None, **told: Any
+) -> None:
     secret = None if app.secret is None else hash_of(app.secret)
     client = Client(
         app.id,
-        app.id.title(),
+        name or app.id.title(),
         scope,
         None,
         None,

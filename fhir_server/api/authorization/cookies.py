@@ -54,4 +54,5 @@ def form_token(cookie: str) -> str:
 
 def is_own_form(form: Mapping[str, str], cookie: str | None) -> bool:
     """Was this form on a page that this browser got from us?"""
-    return cookie is not None and compare_digest(form.get("csrf", ""), form_token(cookie))
+    # As bytes: of texts, those in ASCII alone can be compared.
+    return cookie is not None and compare_digest(form.get("csrf", "").encode(), form_token(cookie).encode())

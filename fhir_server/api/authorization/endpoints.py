@@ -147,12 +147,15 @@ class Authorization:
 
 
 async def _form(request: Request) -> Mapping[str, str]:
-    """Each parameter once. Raises OAuthRefused, and what reading a body raises."""
+    """
+    Each parameter once; one without a value is as good as not there (RFC 6749, 3.2).
+
+    Raises OAuthRefused, and what reading a body raises.
+    """
     pairs = await request.form()
-    form = dict(pairs)
-    if len(form) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise OAuthRefused("invalid_request", "A parameter is given more than once")
-    return form
+    return {name: value for name, value in pairs if value}
 
 
 def _challenge(refused: OAuthRefused) -> Headers:

@@ -113,11 +113,22 @@ async def refused(
 
 
 async def request_of(secret: str | None, services: Services) -> Asked | None:
-    """What waits under this secret; None when nothing does, or not any more."""
+    """
+    What waits under this secret; None when nothing does, or not any more.
+
+    Nor does what an app asked that has been removed since, or registered anew: there may be nobody any more
+    at the address that was its.
+    """
     if not secret:
         return None
     value = await services.store.tickets.get("request", secret, services.clock())
-    return None if value is None else Asked(secret=secret, **value)
+    if value is None:
+        return None
+    waiting = Asked(secret=secret, **value)
+    client = await services.store.clients.get(waiting.client)
+    if client is None or client.registered > waiting.made or waiting.redirect_uri not in client.redirect_uris:
+        return None
+    return waiting
 
 
 async def _client_of(told: Sequence[tuple[str, str]], services: Services) -> Client | None:

@@ -15,17 +15,19 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from consent.purposes import OPERATIONS
 from fhir_server.interactions.answers import Bundled, Found
 from fhir_server.pipeline.authorizing.asking import Asked
-from fhir_server.pipeline.authorizing.sessions import Session
+from fhir_server.pipeline.authorizing.sessions import Session, looking
 from fhir_server.pipeline.perform import perform
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.errors import Forbidden, Gone, NotFound
 from fhir_server.r4.interaction import Read, Search
 from fhir_server.r4.resource import Key
 from fhir_server.smart.authorization_request import AuthorizationRefused
-from fhir_server.smart.caller import Contact
+from fhir_server.smart.caller import Caller, Contact
 from fhir_server.smart.scopes import words
+from fhir_server.smart.users import User
 
 SHOWN_MAX: Final = 20
 QUERY_CHARACTERS_MAX: Final = 100
@@ -40,14 +42,20 @@ def needs_patient(asked: Asked) -> bool:
     )
 
 
-async def own_patient(session: Session, services: Services, contact: Contact) -> str | None:
-    """The one patient of whom this user may decide; None for those who choose among many."""
-    type, _, id = (session.user.fhir_user or "").partition("/")
+async def own_patient(user: User, for_: str, services: Services, contact: Contact) -> str | None:
+    """
+    The one patient of whom this user may decide; None for those who choose among many. `for_` is the session
+    or grant that this is asked for, as the record has it.
+
+    Raises AuthorizationRefused for who speaks for nobody.
+    """
+    type, _, id = (user.fhir_user or "").partition("/")
     if type == "Patient":
         return id
     if type != "RelatedPerson":
         return None
-    person = await readable(Key(type, id), session, services, contact)
+    # Whom they speak for is ours to know, whatever the patient lets them see.
+    person = await _read(Key(type, id), looking(user, OPERATIONS, for_, services), services, contact)
     reference = str(person.get("patient", {}).get("reference", ""))
     if person.get("active") is False or not reference.startswith("Patient/"):
         raise AuthorizationRefused("access_denied", "The user speaks for nobody")
@@ -61,8 +69,12 @@ def chooses(session: Session) -> bool:
 
 async def readable(key: Key, session: Session, services: Services, contact: Contact) -> Json:
     """The resource, as the user reads it. Raises AuthorizationRefused when they may not, or there is none."""
+    return await _read(key, session.caller(services), services, contact)
+
+
+async def _read(key: Key, caller: Caller, services: Services, contact: Contact) -> Json:
     try:
-        found = await perform(Read(key), session.caller(services), contact, services)
+        found = await perform(Read(key), caller, contact, services)
     except (Forbidden, NotFound, Gone) as refusal:
         raise AuthorizationRefused("access_denied", f"The user may not see this {key.type}") from refusal
     assert isinstance(found, Found), "nothing was asked about what is known already"

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, Final
 
+from fhir_server.pipeline.authorizing.choosing import own_patient
 from fhir_server.pipeline.authorizing.proving import proven
 from fhir_server.pipeline.authorizing.recording import Who, record
 from fhir_server.pipeline.authorizing.revoking import revoke_grant
@@ -24,6 +25,7 @@ from fhir_server.pipeline.authorizing.sessions import is_alive, purpose_of
 from fhir_server.pipeline.services import Services
 from fhir_server.r4.definitions import definitions
 from fhir_server.search.values.site import Site
+from fhir_server.smart.authorization_request import AuthorizationRefused
 from fhir_server.smart.caller import Contact
 from fhir_server.smart.clients import Client
 from fhir_server.smart.flows.authorization_code import require_code
@@ -92,7 +94,7 @@ async def token_for(
             issued, who = _for_service(client, form, services), Who(client.id)
         else:
             give = _for_refresh if asked == "refresh_token" else _for_code
-            issued, who = await give(granted, told, client, form, services)
+            issued, who = await give(granted, told, client, form, services, contact)
     except OAuthRefused as refused:
         refused.client = client.id
         raise
@@ -129,6 +131,7 @@ async def _for_code(
     client: Client,
     form: Mapping[str, str],
     services: Services,
+    contact: Contact,
 ) -> tuple[Issued, Who]:
     now = services.clock()
     secret = "" if told is None else told.secret
@@ -136,7 +139,7 @@ async def _for_code(
         await revoke_grant(granted.id, services)
         raise OAuthRefused("invalid_grant", "The code has been used: what it gave holds no more")
     good = require_code(granted, secret, client, form, now)
-    await _require_user(good, services)
+    await _require_user(good, services, contact)
     refresh, hashed = _refresh(form["code"]) if _is_refreshable(good) else (None, None)
     if not await services.store.grants.redeem(good, hashed, now, _until(good, services, now)):
         await revoke_grant(good.id, services)
@@ -150,6 +153,7 @@ async def _for_refresh(
     client: Client,
     form: Mapping[str, str],
     services: Services,
+    contact: Contact,
 ) -> tuple[Issued, Who]:
     now = services.clock()
     good = require_refreshable(granted, client, now)
@@ -160,7 +164,7 @@ async def _for_refresh(
         raise OAuthRefused("invalid_grant", "The refresh token has been used: what was granted holds no more")
     site = Site(services.settings.base_url, services.zone)
     scope = scope_within(form.get("scope"), good.scope, definitions().resource_types, site)
-    await _require_user(good, services)
+    await _require_user(good, services, contact)
     if good.session is not None and not await is_alive(good.session, services):
         raise OAuthRefused("invalid_grant", "The person is not online any more")
     refresh, hashed = _refresh(form["refresh_token"])
@@ -170,11 +174,22 @@ async def _for_refresh(
     return await _issued(good, scope, refresh, services, now)
 
 
-async def _require_user(granted: Granted, services: Services) -> None:
-    """Who granted it must still be somebody here, and the same one in FHIR."""
+async def _require_user(granted: Granted, services: Services, contact: Contact) -> None:
+    """
+    Who granted it must still be somebody here, by the same password, the same one in FHIR, and speak for the
+    same patient.
+    """
     user = await services.store.users.get(granted.account)
     if user is None or user.disabled or user.fhir_user != granted.user:
         raise OAuthRefused("invalid_grant", "The user may not log in any more")
+    if user.password_changed > granted.auth_time:
+        raise OAuthRefused("invalid_grant", "The user has another password, and has to log in with it")
+    try:
+        own = await own_patient(user, granted.id, services, contact)
+    except AuthorizationRefused as refusal:
+        raise OAuthRefused("invalid_grant", str(refusal)) from refusal
+    if None not in (own, granted.patient) and own != granted.patient:
+        raise OAuthRefused("invalid_grant", "The user speaks for another patient by now")
 
 
 def _is_refreshable(granted: Granted) -> bool:

@@ -42,20 +42,25 @@ class Session:
 
     def caller(self, services: Services) -> Caller:
         """This user, to look for the patients among whom they choose: with their own rights alone."""
-        site = Site(services.settings.base_url, services.zone)
-        now = int(services.clock().timestamp())
-        return Caller(
-            client=OURSELVES,
-            subject=self.user.id,
-            scopes=granted(_RIGHTS, definitions().resource_types, site),
-            user=self.user.fhir_user,
-            patient=None,
-            purpose=purpose_of(self.user.fhir_user),
-            token_id=self.id,
-            expires=now + 1,
-            issued=now,
-            account=self.user.id,
-        )
+        return looking(self.user, purpose_of(self.user.fhir_user), self.id, services)
+
+
+def looking(user: User, purpose: str, token_id: str, services: Services) -> Caller:
+    """The user, by their own rights, as long as a page of ours is made; `token_id` is for the record."""
+    site = Site(services.settings.base_url, services.zone)
+    now = int(services.clock().timestamp())
+    return Caller(
+        client=OURSELVES,
+        subject=user.id,
+        scopes=granted(_RIGHTS, definitions().resource_types, site),
+        user=user.fhir_user,
+        patient=None,
+        purpose=purpose,
+        token_id=token_id,
+        expires=now + 1,
+        issued=now,
+        account=user.id,
+    )
 
 
 def purpose_of(user: str | None) -> str:

@@ -46,8 +46,10 @@ async def next_step(asked: Asked, session: Session | None, services: Services, c
         asked = await _changed(asked, services, account=session.user.id)
     if asked.account != session.user.id:
         raise AuthorizationRefused("access_denied", "Somebody else has begun to decide")
-    if asked.patient is None and (told := await _certain(asked, session, services, contact)) is not None:
-        asked = await with_patient(asked, told, session, services, contact)
+    # Each time: who spoke for a patient on the page before may speak for nobody any more.
+    certain = await _certain(asked, session, services, contact)
+    if asked.patient is None and certain is not None:
+        asked = await with_patient(asked, certain, session, services, contact)
     if asked.patient is None and needs_patient(asked) and chooses(session):
         return Step("patient", asked)
     return Step("consent", asked)
@@ -65,11 +67,11 @@ async def with_patient(
 async def _certain(asked: Asked, session: Session, services: Services, contact: Contact) -> str | None:
     """The patient whom the EHR, or the user, is certain to mean; None when nobody is."""
     launched = asked.launched or {}
-    own = await own_patient(session, services, contact)
+    own = await own_patient(session.user, session.id, services, contact)
     told: str | None = launched.get("patient")
     if launched.get("user") not in (None, session.user.fhir_user):
         raise AuthorizationRefused("access_denied", "The app was launched for another user")
-    if own is not None and told not in (None, own):
+    if own is not None and not {told, asked.patient} <= {None, own}:
         raise AuthorizationRefused("access_denied", "The user may not see this Patient")
     return told or (own if needs_patient(asked) else None)
 

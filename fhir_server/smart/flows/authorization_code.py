@@ -28,7 +28,7 @@ def require_code(
     """The grant, if the code with this secret's hash is good for `client`. Raises OAuthRefused."""
     if granted is None or not compare_digest(secret, granted.code) or granted.client != client.id:
         raise OAuthRefused("invalid_grant", _NOT_GOOD)
-    if granted.revoked or granted.code_until <= now:
+    if granted.revoked or granted.code_until <= now or granted.made < client.registered:
         raise OAuthRefused("invalid_grant", _NOT_GOOD)
     if form.get("redirect_uri") != granted.redirect_uri:
         raise OAuthRefused("invalid_grant", "`redirect_uri` is the one that the code was asked for with")

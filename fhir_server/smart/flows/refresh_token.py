@@ -20,10 +20,14 @@ _NOT_GOOD: Final = "The refresh token is not one that this client was given, or 
 
 
 def require_refreshable(granted: Granted | None, client: Client, now: datetime) -> Granted:
-    """The grant, if it is one of this client's that holds. Raises OAuthRefused."""
+    """
+    The grant, if it is one of this client's that holds. Raises OAuthRefused.
+
+    What was granted before the client was registered was granted to another one of the same id.
+    """
     if granted is None or granted.client != client.id or granted.refresh is None:
         raise OAuthRefused("invalid_grant", _NOT_GOOD)
-    if granted.revoked or granted.until <= now:
+    if granted.revoked or granted.until <= now or granted.made < client.registered:
         raise OAuthRefused("invalid_grant", _NOT_GOOD)
     return granted
 
