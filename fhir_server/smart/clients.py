@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from fhir_server.smart.jwks import JwksError, key_set
 from fhir_server.smart.redirects import URIS_MAX, InvalidRedirect, origin_of, require_redirect
-from fhir_server.smart.scopes import EXTENSIONS, WORDS, granted
+from fhir_server.smart.scopes import EXTENSIONS, WORDS, context_of, granted
 from fhir_server.smart.state_codes import InvalidStateCode, state_codes
 
 NAME_CHARACTERS_MAX: Final = 200
@@ -122,10 +122,10 @@ def _require_addresses(redirect_uris: tuple[str, ...], launch_uris: tuple[str, .
 
 
 def _require_scope(scope: str, known_types: frozenset[str], *, is_app: bool) -> None:
-    others = WORDS if is_app else EXTENSIONS
     for word in scope.split(" "):
         found = granted(word, known_types)
-        if not found and word not in others:
+        known = word in EXTENSIONS if not is_app else word in WORDS or context_of(word) is not None
+        if not found and not known:
             raise InvalidClient(f"`{word[:100]}` is no scope that this server knows")
         if found and is_app == (found[0].context == "system"):
             whose = (

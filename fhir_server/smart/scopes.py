@@ -38,6 +38,7 @@ INTROSPECT: Final = "__introspect"
 EXTENSIONS: Final = frozenset((LAUNCH, INTROSPECT))
 """Ours, for clients that they were agreed on with: to make launches; to ask what a token is worth."""
 
+_CONTEXT: Final = re.compile(r"launch/([a-z]{3,64})(?:\?role=([!-~]{1,200}))?")
 _ANYWHERE: Final = Site()
 
 _SCOPE = re.compile(
@@ -97,10 +98,20 @@ def granted(text: str, known_types: frozenset[str], site: Site = _ANYWHERE) -> t
     return tuple(scope for scope in found if scope is not None)
 
 
+def context_of(word: str) -> tuple[str, str | None] | None:
+    """
+    The type, in lower case, and the role of what an app asks to be told of its launch, beside the patient and
+    the encounter: `launch/imagingstudy?role=...`. None for another scope.
+    """
+    match = _CONTEXT.fullmatch(word)
+    return None if match is None or word in WORDS else (match[1], match[2])
+
+
 def words(text: str) -> tuple[str, ...]:
     """Those in a space-separated list that are no scopes for FHIR resources and that we know, each once."""
     found = text.split(" ") if len(text) <= SCOPE_CHARACTERS_MAX else ()
-    return tuple(dict.fromkeys(word for word in found if word in WORDS or word in EXTENSIONS))
+    known = (word for word in found if word in WORDS or word in EXTENSIONS or context_of(word))
+    return tuple(dict.fromkeys(known))
 
 
 def covering(scopes: Iterable[Scope], resource_type: str, permission: Permission) -> tuple[Scope, ...]:

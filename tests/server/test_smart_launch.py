@@ -24,6 +24,7 @@ from tests.server.launching import (
     AUTHORIZE,
     PASSWORD,
     a_person,
+    add_app,
     ask,
     decided,
     given,
@@ -314,3 +315,15 @@ async def test_this_server_is_named_as_aud_or_as_resource(server: Server, name: 
     for base in (BASE, f"{BASE}/", BASE.replace("fhir.example", "FHIR.example")):
         asked = {"aud": None, name: base}
         assert "code" in told_to_app(await decided(server, PUBLIC, "ann", "patient/*.rs", **asked))
+
+
+async def test_what_a_launch_scope_asks_for_is_granted_when_the_launch_tells_it(server: Server) -> None:
+    """[T6, R177]"""
+    asked = "launch launch/imagingstudy launch/servicerequest launch/questionnaire?role=urn:ehr:form"
+    not_told = "launch/medicationrequest launch/questionnaire?role=urn:ehr:other"
+    app = App("imaging", redirect_uri="https://imaging.example/")
+    await add_app(server, app, f"user/*.rs {asked} {not_told}")
+    made = await launched(server, app, patient="ann", fhirContext=CONTEXTS)
+    told = await given(server, app, "dora", f"user/*.rs {asked} {not_told}", launch=made)
+    assert set(told["scope"].split(" ")) == {"user/*.rs", *asked.split(" ")}
+    assert told["fhirContext"] == CONTEXTS

@@ -23,7 +23,7 @@ from fhir_server.search.values.site import Site
 from fhir_server.smart.authorization_request import AuthorizationRefused
 from fhir_server.smart.caller import Contact
 from fhir_server.smart.grants import CODE_LIFETIME, Granted, grant_id, hash_of_secret, token_text
-from fhir_server.smart.scopes import granted, narrowed, words
+from fhir_server.smart.scopes import context_of, granted, narrowed, words
 
 HANDLE_BYTES: Final = 18
 SECRET_BYTES: Final = 32
@@ -43,7 +43,7 @@ class Offered:
     @property
     def choices(self) -> tuple[str, ...]:
         """Of the others, those that a person decides on."""
-        return tuple(word for word in self.words if word not in _NOT_ASKED)
+        return tuple(word for word in self.words if not _is_context(word))
 
 
 def offered(asked: Asked, session: Session, services: Services) -> Offered:
@@ -61,9 +61,32 @@ def offered(asked: Asked, session: Session, services: Services) -> Offered:
     if session.user.fhir_user is None:
         # https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html: it cannot be supported then.
         others = tuple(word for word in others if word not in ("fhirUser", "profile"))
-    known = {"launch/patient": asked.patient, "launch/encounter": (asked.launched or {}).get("encounter")}
-    others = tuple(word for word in others if known.get(word, "other") is not None)
+    others = tuple(word for word in others if not _is_context(word) or _is_told(word, asked))
     return Offered(tuple(scope.text for scope in fhir if scope.context in contexts), others)
+
+
+def _is_context(word: str) -> bool:
+    """Does it ask for what the launch tells, which gives nothing that is not chosen on a page of its own?"""
+    return word == "launch" or word.startswith("launch/")
+
+
+def _is_told(word: str, asked: Asked) -> bool:
+    """Will the answer with the token tell it?"""
+    launched = asked.launched or {}
+    if word == "launch":
+        return True
+    if word == "launch/patient":
+        return asked.patient is not None
+    if word == "launch/encounter":
+        return launched.get("encounter") is not None
+    wanted = context_of(word)
+    assert wanted is not None, "it is a word that is known"
+    type, role = wanted
+    return any(
+        type in (str(one.get("reference", "")).partition("/")[0].lower(), str(one.get("type", "")).lower())
+        and role in (None, one.get("role", "launch"))
+        for one in launched.get("fhirContext") or ()
+    )
 
 
 async def approved(
@@ -112,9 +135,9 @@ def _chosen(offered: Offered, chosen: Iterable[str], services: Services) -> str:
     told = " ".join(chosen)
     site = Site(services.settings.base_url, services.zone)
     fhir = narrowed(told, " ".join(offered.scopes), definitions().resource_types, site)
-    others = [word for word in offered.words if word in told.split(" ") or word in _NOT_ASKED]
+    others = [word for word in offered.words if word in told.split(" ") or _is_context(word)]
     scope = " ".join((*others, *fhir.split()))
-    nothing_chosen = not set(scope.split()) - _NOT_ASKED
+    nothing_chosen = all(_is_context(word) for word in scope.split())
     if not scope or (nothing_chosen and (offered.choices or offered.scopes)):
         raise AuthorizationRefused("access_denied", "The person has not allowed anything")
     return scope
@@ -131,7 +154,3 @@ def _context(asked: Asked) -> Mapping[str, Any]:
         return {name: launched[name] for name in _OF_LAUNCH if launched.get(name) is not None}
     # Nobody but the app shows whose record it is.
     return {} if asked.patient is None else {"need_patient_banner": True}
-
-
-_NOT_ASKED: Final = frozenset(("launch", "launch/patient", "launch/encounter"))
-"""They give nothing that the person has not chosen on a page of its own."""
