@@ -2,7 +2,7 @@
 The shape that an AuditEvent has for each interaction, as one table.
 
 Follows the IHE Basic Audit Log Patterns; what BALP does not describe (history, batch,
-transaction, operations, refused credentials, floods) follows the nearest pattern that it does.
+transaction, operations, who gets in and who may, floods) follows the nearest pattern that it does.
 docs/audit.md shows the table in words. Projection and index both read it, so an event always has
 what its index entry says.
 
@@ -120,7 +120,7 @@ def pattern_of(kind: Kind) -> Pattern:
     if counted:
         return replace(pattern, type=_SECURITY_ALERT, action="E", profile=None)
     if unauthenticated:
-        subtypes = (*pattern.subtypes, _LOGIN)
+        subtypes = tuple(dict.fromkeys((*pattern.subtypes, _LOGIN)))
         return replace(pattern, type=_USER_AUTHENTICATION, subtypes=subtypes, action="E", profile=None)
     return pattern
 
@@ -178,6 +178,9 @@ _REST = Code("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "
 _SECURITY_ALERT = _dicom("110113", "Security Alert")
 _USER_AUTHENTICATION = _dicom("110114", "User Authentication")
 _LOGIN = _dicom("110122", "Login")
+_LOGOUT = _dicom("110123", "Logout")
+_SECURITY_CONFIGURATION = _dicom("110129", "Security Configuration")
+_USER_ATTRIBUTES = _dicom("110137", "User Security Attributes Changed")
 _APPLICATION = _dicom("110150", "Application")
 _DESTINATION = _dicom("110152", "Destination Role ID")
 _SOURCE = _dicom("110153", "Source Role ID")
@@ -188,6 +191,17 @@ _AUTHOR = Code("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "AU
 _RECIPIENT = Code(
     "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient"
 )
+
+
+def _authenticating(*subtypes: Code) -> Pattern:
+    """Somebody gets in, or is out: https://dicom.nema.org/medical/dicom/current/output/html/part15.html#sect_A.5"""
+    return Pattern(_USER_AUTHENTICATION, subtypes, "E", _SOURCE, _DESTINATION, _AUTHOR)
+
+
+def _administering(code: str, subtype: Code, action: str) -> Pattern:
+    """An operator changes who may get in; DICOM calls each such change an alert, this one informative."""
+    return Pattern(_SECURITY_ALERT, (subtype, Code("", code)), action, _APPLICATION, _DESTINATION, _AUTHOR)
+
 
 _PATTERNS: Final[dict[str, Pattern]] = {
     "read": _reading("read", "Read"),
@@ -205,4 +219,21 @@ _PATTERNS: Final[dict[str, Pattern]] = {
     "capabilities": _reading("capabilities"),
     "batch": _writing("batch", "E"),
     "transaction": _writing("transaction", "E"),
+    "login": _authenticating(_LOGIN),
+    "logout": _authenticating(_LOGOUT),
+    "authorize": _authenticating(_LOGIN, Code("", "authorize")),
+    "token": _authenticating(_LOGIN, Code("", "token")),
+    "revocation": _authenticating(_LOGOUT, Code("", "revocation")),
+    "registration": _administering("registration", _SECURITY_CONFIGURATION, "C"),
+    "user-add": _administering("user-add", _USER_ATTRIBUTES, "C"),
+    "user-password": _administering("user-password", _USER_ATTRIBUTES, "U"),
+    "user-second-factor": _administering("user-second-factor", _USER_ATTRIBUTES, "U"),
+    "user-fhir-user": _administering("user-fhir-user", _USER_ATTRIBUTES, "U"),
+    "user-disable": _administering("user-disable", _USER_ATTRIBUTES, "U"),
+    "user-enable": _administering("user-enable", _USER_ATTRIBUTES, "U"),
+    "user-unlock": _administering("user-unlock", _USER_ATTRIBUTES, "U"),
+    "user-remove": _administering("user-remove", _USER_ATTRIBUTES, "D"),
+    "client-register": _administering("client-register", _SECURITY_CONFIGURATION, "C"),
+    "client-remove": _administering("client-remove", _SECURITY_CONFIGURATION, "D"),
+    "keys-rotate": _administering("keys-rotate", _SECURITY_CONFIGURATION, "U"),
 }

@@ -28,11 +28,12 @@ class Record(msgspec.Struct, frozen=True):
     """
     What happened, once.
 
-    `interaction` is FHIR's code (read, vread, create, update, delete, history-instance, ...,
-    search-type, batch, transaction) or an operation (`$everything`). `patients` are the ids of
-    the patients concerned, those of a refused request too. `query` is the request's query as
-    sent. `status` is the HTTP status. `reason` says in a few words why a refusal was given; it is
-    for the audit log only. `count` is more than 1 only for refused calls counted together.
+    `interaction` is FHIR's code (read, vread, create, update, delete, history-instance, ..., search-type,
+    batch, transaction), an operation (`$everything`), or a word of our own for who gets in and who may
+    (patterns.py). `patients` are the ids of the patients concerned, those of a refused request too. `query`
+    is the request's query as sent; or a command with the ids that it was about, or the scope that was given.
+    `status` is the HTTP status. `reason` says in a few words why a refusal was given; it is for the audit log
+    only. `count` is more than 1 only for refused calls counted together.
     """
 
     time: datetime

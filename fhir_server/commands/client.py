@@ -16,6 +16,7 @@ import typer
 
 from fhir_server.commands.deployment import DataDir, MongodbUrl, utc_now, with_store
 from fhir_server.commands.failure import fail
+from fhir_server.commands.recording import record_command
 from fhir_server.r4.definitions import definitions
 from fhir_server.smart.clients import Client, InvalidClient, accepted, hash_of
 from fhir_server.smart.revocations import of_client
@@ -81,7 +82,10 @@ def register(
         fail(str(refusal))
 
     async def do(store: Store) -> bool:
-        return await store.clients.register(told)
+        if not await store.clients.register(told):
+            return False
+        await record_command(store, "client register", told.id)
+        return True
 
     if not with_store("client", data_dir, mongodb_url, do):
         fail(f"{told.id} is registered already")
@@ -122,6 +126,7 @@ def remove(
         if removed:
             now = utc_now()
             await store.revocations.add(of_client(client_id, now, now + LONGEST))
+            await record_command(store, "client remove", client_id)
         return removed
 
     if not with_store("client", data_dir, mongodb_url, do):

@@ -10,6 +10,7 @@ import typer
 
 from fhir_server.commands.deployment import opened, utc_now
 from fhir_server.commands.failure import fail
+from fhir_server.commands.recording import record_command
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError, TooManyKeysError
@@ -54,4 +55,6 @@ def rotate(
 async def _rotated(told: Settings) -> str:
     async with opened(told, "keys") as store:
         secret = wrapping_secret(told.data_dir, told.secret)
-        return await to_a_new_one(store.state, secret, utc_now(), kept=LONGEST)
+        kid = await to_a_new_one(store.state, secret, utc_now(), kept=LONGEST)
+        await record_command(store, "keys rotate", kid)
+        return kid

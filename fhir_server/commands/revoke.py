@@ -15,6 +15,7 @@ import typer
 
 from fhir_server.commands.deployment import opened, utc_now
 from fhir_server.commands.failure import fail
+from fhir_server.commands.recording import record_command
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
 from fhir_server.smart.revocations import Revocation, of_client, of_token
@@ -58,3 +59,4 @@ def revoke(
 async def _revoke(told: Settings, revocation: Revocation) -> None:
     async with opened(told, "revoke") as store:
         await store.revocations.add(revocation)
+        await record_command(store, "revocation", revocation.name)

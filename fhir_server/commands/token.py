@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import typer
 
 from fhir_server.commands.deployment import opened, utc_now
+from fhir_server.commands.recording import record_command
 from fhir_server.r4.definitions import definitions
 from fhir_server.r4.errors import FhirError
 from fhir_server.settings import Settings, settings
@@ -71,7 +72,10 @@ async def issue(told: Settings, grant: Grant, base_url: str | None) -> str:
         served = await store.state.get(*SERVED)
         audience = base_url or (served["base_url"] if served else told.served_at(told.port))
         tokens = Tokens(keys, audience, definitions().resource_types)
-        return tokens.issue(grant, now=int(time.time()), token_id=str(uuid.uuid4()))
+        token_id = str(uuid.uuid4())
+        token = tokens.issue(grant, now=int(time.time()), token_id=token_id)
+        await record_command(store, "token", token_id, grant.client, fhir_user=grant.user)
+        return token
 
 
 def _grant(scope: str, lifetime: str, **stated: str | None) -> Grant:

@@ -24,6 +24,7 @@ import typer
 
 from fhir_server.commands.deployment import DataDir, MongodbUrl, utc_now, with_store
 from fhir_server.commands.failure import fail
+from fhir_server.commands.recording import Command, record_command
 from fhir_server.r4.resource import Key
 from fhir_server.settings import Settings, settings
 from fhir_server.smart.keys import SecretMismatchError, load_or_create
@@ -90,9 +91,12 @@ def add(
         fail(str(refusal))
 
     async def do(store: Store) -> bool:
-        now, hash = utc_now(), await _hashed(password)
+        id, now, hash = str(uuid.uuid4()), utc_now(), await _hashed(password)
         await _say_whether_known(store, reference)
-        return await store.users.add(User(str(uuid.uuid4()), known_as, hash, reference, now, now))
+        if not await store.users.add(User(id, known_as, hash, reference, now, now)):
+            return False
+        await record_command(store, "user add", id, fhir_user=reference)
+        return True
 
     if not with_store("user", data_dir, mongodb_url, do):
         fail(f"There is a user of the name {known_as} already")
@@ -136,7 +140,7 @@ def password(
     async def do(store: Store, found: User) -> bool:
         return await store.users.set_password(found.id, await _hashed(told), utc_now())
 
-    _changed(name, data_dir, mongodb_url, do, revokes=True)
+    _changed("user password", name, data_dir, mongodb_url, do, revokes=True)
     if not password_stdin:
         typer.echo(told)
 
@@ -166,7 +170,10 @@ def second_factor(
     async def without(store: Store, found: User) -> bool:
         return await store.users.set_second_factor(found.id, None)
 
-    _changed(name, data_dir, mongodb_url, without if remove else enrol)
+    if remove:
+        _changed("user second-factor", name, data_dir, mongodb_url, without, told="--remove")
+    else:
+        _changed("user second-factor", name, data_dir, mongodb_url, enrol)
 
 
 @user.command("fhir-user")
@@ -190,7 +197,7 @@ def set_fhir_user(
         await _say_whether_known(store, whom)
         return await store.users.set_fhir_user(found.id, whom)
 
-    _changed(name, data_dir, mongodb_url, do, revokes=True)
+    _changed("user fhir-user", name, data_dir, mongodb_url, do, revokes=True, told=whom or "nobody")
 
 
 @user.command()
@@ -204,7 +211,7 @@ def disable(name: Name, data_dir: DataDir = None, mongodb_url: MongodbUrl = None
     async def do(store: Store, found: User) -> bool:
         return await store.users.disable(found.id)
 
-    _changed(name, data_dir, mongodb_url, do, revokes=True)
+    _changed("user disable", name, data_dir, mongodb_url, do, revokes=True)
 
 
 @user.command()
@@ -218,7 +225,7 @@ def enable(name: Name, data_dir: DataDir = None, mongodb_url: MongodbUrl = None)
     async def do(store: Store, found: User) -> bool:
         return await store.users.enable(found.id)
 
-    _changed(name, data_dir, mongodb_url, do)
+    _changed("user enable", name, data_dir, mongodb_url, do)
 
 
 @user.command()
@@ -232,7 +239,7 @@ def unlock(name: Name, data_dir: DataDir = None, mongodb_url: MongodbUrl = None)
     async def do(store: Store, found: User) -> bool:
         return await store.users.unlock(found.id)
 
-    _changed(name, data_dir, mongodb_url, do)
+    _changed("user unlock", name, data_dir, mongodb_url, do)
 
 
 @user.command()
@@ -246,11 +253,18 @@ def remove(name: Name, data_dir: DataDir = None, mongodb_url: MongodbUrl = None)
     async def do(store: Store, found: User) -> bool:
         return await store.users.remove(found.id)
 
-    _changed(name, data_dir, mongodb_url, do, revokes=True)
+    _changed("user remove", name, data_dir, mongodb_url, do, revokes=True)
 
 
 def _changed(
-    name: str, data_dir: Path | None, mongodb_url: str | None, change: Change, *, revokes: bool = False
+    command: Command,
+    name: str,
+    data_dir: Path | None,
+    mongodb_url: str | None,
+    change: Change,
+    *,
+    revokes: bool = False,
+    told: str = "",
 ) -> None:
     async def do(store: Store) -> bool:
         found = await store.users.named(login_name(name))
@@ -262,6 +276,8 @@ def _changed(
             await store.grants.revoke_all(found.id)
             now = utc_now()
             await store.revocations.add(of_user(found.id, now, now + LONGEST))
+        about = (found.id, told) if told else (found.id,)
+        await record_command(store, command, *about, fhir_user=found.fhir_user)
         return True
 
     if not with_store("user", data_dir, mongodb_url, do):

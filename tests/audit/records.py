@@ -28,6 +28,19 @@ INTERACTIONS = (
     "transaction",
     "$everything",
     "unknown-route",
+    "login",
+    "logout",
+    "authorize",
+    "token",
+    "revocation",
+    "launch",
+    "introspection",
+    "userinfo",
+    "registration",
+    "user-add",
+    "user-remove",
+    "client-register",
+    "keys-rotate",
 )
 
 OUTCOMES: dict[Outcome, tuple[int, ...]] = {

@@ -219,6 +219,39 @@ def test_what_balp_does_not_describe_has_the_nearest_shape(
     assert found["meta"].get("profile") == [BALP + "OAUTHaccessTokenUse.Minimal"]
 
 
+@pytest.mark.parametrize(
+    ("interaction", "type", "subtype", "action"),
+    [
+        ("login", "110114", ["110122"], "E"),
+        ("logout", "110114", ["110123"], "E"),
+        ("authorize", "110114", ["110122", "authorize"], "E"),
+        ("token", "110114", ["110122", "token"], "E"),
+        ("revocation", "110114", ["110123", "revocation"], "E"),
+        ("introspection", "rest", ["introspection"], "E"),
+        ("userinfo", "rest", ["userinfo"], "E"),
+        ("launch", "rest", ["launch"], "E"),
+        ("user-add", "110113", ["110137", "user-add"], "C"),
+        ("user-remove", "110113", ["110137", "user-remove"], "D"),
+        ("client-register", "110113", ["110129", "client-register"], "C"),
+        ("keys-rotate", "110113", ["110129", "keys-rotate"], "U"),
+    ],
+)
+def test_who_gets_in_and_who_may_is_told_in_the_words_of_dicom(
+    interaction: str, type: str, subtype: list[str], action: str
+) -> None:
+    """https://hl7.org/fhir/R4/valueset-audit-event-sub-type.html"""
+    found = the_event(interaction=interaction, targets=(), patients=())
+    assert found["type"]["code"] == type
+    assert codes(found["subtype"]) == subtype
+    assert found["action"] == action
+
+
+def test_a_refused_login_is_one_login() -> None:
+    found = the_event(interaction="login", outcome="refused", status=401, reason="wrong password")
+    assert codes(found["subtype"]) == ["110122"]
+    assert found["type"]["code"] == "110114"
+
+
 def test_beside_a_query_its_results_are_typed_by_resource() -> None:
     """BALP keeps `System Object` for the query, once."""
     found = the_event(interaction="search-type", query="Observation?code=x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +15,7 @@ from fhir_server.cli import app
 from tests.commands.other_server import OtherServer, serving
 
 Run = Callable[..., Result]
+RunBeside = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -47,5 +50,23 @@ def load(run: Run, server: OtherServer) -> Run:
 
     def invoke(*arguments: str | Path, **environment: str) -> Result:
         return run("load", "--url", server.url, "--token", "secret-token", *arguments, **environment)
+
+    return invoke
+
+
+@pytest.fixture
+def run_beside(mongodb_url: str, database_name: str, tmp_path: Path) -> RunBeside:
+    """Run `fhir-server` with these arguments as an operator does, beside a server on that database."""
+    environment = {
+        "FHIR_SERVER_MONGODB_URL": mongodb_url,
+        "FHIR_SERVER_MONGODB_DATABASE": database_name,
+        "FHIR_SERVER_DATA_DIR": str(tmp_path),
+    }
+
+    def invoke(*arguments: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from fhir_server.cli import main; main()", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) is fails, done.stderr
+        return done
 
     return invoke

@@ -297,8 +297,8 @@ async def test_each_token_and_each_refusal_is_recorded(server: Server, service: 
     async with server.bearing(None) as http:
         await http.post(TOKEN, content=b"{}", headers={"Content-Type": "application/json"})
     given, unwanted, unproven, no_form = (await server.records())[-4:]
-    assert (no_form.interaction, no_form.outcome, no_form.status) == ("login", "refused", 415)
-    assert (given.interaction, given.outcome, given.client) == ("login", "success", "warehouse")
+    assert (no_form.interaction, no_form.outcome, no_form.status) == ("token", "refused", 415)
+    assert (given.interaction, given.outcome, given.client) == ("token", "success", "warehouse")
     assert (unwanted.outcome, unwanted.client) == ("refused", "warehouse")
     assert (unproven.outcome, unproven.client, unproven.status) == ("refused", None, 401)
     assert unproven.reason is not None
@@ -317,7 +317,7 @@ async def test_a_service_gives_its_token_back(server: Server, service: BackEnd) 
     assert (answer.status_code, answer.content) == (httpx.codes.OK, b"")
     async with server.bearing(token) as http:
         assert (await http.get("/Patient/ann")).status_code == httpx.codes.UNAUTHORIZED
-    assert (await server.records())[-2].interaction == "logout"
+    assert (await server.records())[-2].interaction == "revocation"
 
 
 async def test_nobody_takes_another_ones_token_back(server: Server, service: BackEnd) -> None:

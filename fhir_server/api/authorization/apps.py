@@ -57,7 +57,7 @@ class Apps:
             return await self._page(visit.session, "This access is over already.")
         await revoke_grant(held.id, services)
         who = Who(held.client, user.id, user.fhir_user, held.patient)
-        await services.store.append(record(200, visit.contact, services, who, interaction="logout"))
+        await services.store.append(record("revocation", 200, visit.contact, services, who))
         return led(APPS_PATH)
 
     async def log_out(self, visit: Visit) -> Response:
@@ -66,7 +66,7 @@ class Apps:
             await ended(visit.session, self._services)
             user = visit.session.user
             who = Who(account=user.id, user=user.fhir_user)
-            told = record(200, visit.contact, self._services, who, interaction="logout")
+            told = record("logout", 200, visit.contact, self._services, who)
             await self._services.store.append(told)
         told_page = message_page(MessageView("You are logged out", "You can close this page."))
         return page(200, told_page, None, headers)

@@ -31,7 +31,7 @@ from fhir_server.pipeline.authorizing.granting import token_for
 from fhir_server.pipeline.authorizing.identifying import identified
 from fhir_server.pipeline.authorizing.introspecting import introspected
 from fhir_server.pipeline.authorizing.launching import launched
-from fhir_server.pipeline.authorizing.recording import record_refused
+from fhir_server.pipeline.authorizing.recording import Act, record_refused
 from fhir_server.pipeline.authorizing.registering import registered_by_itself
 from fhir_server.pipeline.authorizing.revoking import revoked_for
 from fhir_server.pipeline.services import Services
@@ -97,12 +97,15 @@ class Authorization:
             request = Request(scope, receive, FORM_BYTES_MAX, self._services.settings.request_seconds_max)
             told = await self._told(path, request, contact, scope)
         except OAuthRefused as refused:
-            return await self._refused(refused, contact)
+            return await self._refused(path, refused, contact)
         except (TooMany, Unavailable) as refusal:
+            if isinstance(refusal, TooMany):
+                self._flood.count(Source(contact.address, _ACTS[path]))
             later = (b"retry-after", str(refusal.retry_after_seconds).encode())
             return _error(refusal.status, "temporarily_unavailable", str(refusal), [later])
         except FhirError as refusal:
-            return await self._refused(OAuthRefused("invalid_request", str(refusal), refusal.status), contact)
+            misread = OAuthRefused("invalid_request", str(refusal), refusal.status)
+            return await self._refused(path, misread, contact)
         status = 201 if path == REGISTRATION_PATH else 200
         return Response(status, _PRAGMA, b"" if told is None else to_text(told), _JSON)
 
@@ -131,7 +134,7 @@ class Authorization:
         scope.setdefault("state", {})[ASKED_BY] = issued.client
         return issued.told()
 
-    async def _refused(self, refused: OAuthRefused, contact: Contact) -> Response:
+    async def _refused(self, path: str, refused: OAuthRefused, contact: Contact) -> Response:
         if isinstance(refused, TooOften):
             self._flood.count(Source(contact.address, "token", client=refused.client))
             later = (b"retry-after", str(refused.seconds).encode())
@@ -140,10 +143,20 @@ class Authorization:
             told = "Too many refused calls from this address"
             return _error(429, "temporarily_unavailable", told, [(b"retry-after", b"1")])
         try:
-            await record_refused(refused, self._services, contact)
+            await record_refused(_ACTS[path], refused, self._services, contact)
         except FhirError as unavailable:
             return _error(unavailable.status, "temporarily_unavailable", str(unavailable))
         return _error(refused.status, refused.error, str(refused), _challenge(refused))
+
+
+_ACTS: Final[Mapping[str, Act]] = {
+    TOKEN_PATH: "token",
+    REVOCATION_PATH: "revocation",
+    INTROSPECTION_PATH: "introspection",
+    USERINFO_PATH: "userinfo",
+    LAUNCH_PATH: "launch",
+    REGISTRATION_PATH: "registration",
+}
 
 
 async def _form(request: Request) -> Mapping[str, str]:

@@ -126,7 +126,7 @@ async def approved(
     )
     await services.store.grants.add(given)
     who = Who(asked.client, session.user.id, session.user.fhir_user, asked.patient)
-    await services.store.append(record(200, contact, services, who))
+    await services.store.append(record("authorize", 200, contact, services, who, scope=scope))
     return asked.address.with_told({"code": token_text(handle, secret)}, services.settings.base_url)
 
 

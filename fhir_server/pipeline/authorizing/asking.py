@@ -86,7 +86,7 @@ async def asked(
         assert client is not None, "there is no address without one"
     except Unredirectable as refusal:
         who = Who(None if client is None else client.id)
-        await services.store.append(record(400, contact, services, who, f"authorize: {refusal}"))
+        await services.store.append(record("authorize", 400, contact, services, who, str(refusal)))
         raise
     try:
         return await _kept(told, client, session, services)
@@ -106,8 +106,8 @@ async def refused(
     refusal: AuthorizationRefused, address: ReturnAddress, who: Who, services: Services, contact: Contact
 ) -> Refused:
     """The refusal to raise, recorded. Raises Unavailable."""
-    reason = f"authorize: {refusal.error}: {refusal}"
-    await services.store.append(record(403, contact, services, who, reason))
+    reason = f"{refusal.error}: {refusal}"
+    await services.store.append(record("authorize", 403, contact, services, who, reason))
     told = {"error": refusal.error, "error_description": str(refusal)}
     return Refused(address.with_told(told, services.settings.base_url))
 

@@ -98,7 +98,7 @@ async def token_for(
     except OAuthRefused as refused:
         refused.client = client.id
         raise
-    await services.store.append(record(200, contact, services, who))
+    await services.store.append(record("token", 200, contact, services, who, scope=issued.scope))
     return issued
 
 

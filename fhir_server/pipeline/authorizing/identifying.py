@@ -29,7 +29,7 @@ async def identified(authorization: str | None, services: Services, contact: Con
         raise OAuthRefused("invalid_token", str(refusal)) from refusal
     claims = _claims(caller, services.settings.base_url)
     who = Who(caller.client, caller.account, caller.user)
-    await services.store.append(record(200, contact, services, who, interaction="userinfo"))
+    await services.store.append(record("userinfo", 200, contact, services, who))
     return claims
 
 

@@ -45,7 +45,7 @@ async def introspected(
         raise refused
     told = await _worth(form["token"], services)
     who = Who(asking, patient=told.get("patient"))
-    await services.store.append(record(200, contact, services, who, interaction="introspection"))
+    await services.store.append(record("introspection", 200, contact, services, who))
     return told
 
 

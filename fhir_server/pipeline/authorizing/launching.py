@@ -62,7 +62,7 @@ async def launched(body: bytes, authorization: str | None, services: Services, c
     secret, now = secrets.token_urlsafe(SECRET_BYTES), services.clock()
     await services.store.tickets.put("launch", secret, told.kept(), now + LAUNCH_LIFETIME)
     who = Who(caller.client, caller.account, caller.user, told.patient)
-    await services.store.append(record(200, contact, services, who, interaction="launch"))
+    await services.store.append(record("launch", 200, contact, services, who))
     query = urlencode({"iss": services.settings.base_url, "launch": secret})
     opened = None if url is None else f"{url}{'&' if '?' in url else '?'}{query}"
     return Launch(secret, opened, int(LAUNCH_LIFETIME.total_seconds()))

@@ -38,5 +38,5 @@ async def registered_by_itself(body: bytes, services: Services, contact: Contact
     known = await services.store.clients.register(made.client)
     assert known, "nobody has an id that was made this moment"
     who = Who(made.client.id)
-    await services.store.append(record(201, contact, services, who, interaction="registration"))
+    await services.store.append(record("registration", 201, contact, services, who))
     return made

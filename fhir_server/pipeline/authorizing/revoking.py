@@ -40,7 +40,7 @@ async def revoked_for(
             await revoke_grant(granted.id, services)
     else:
         await _revoke_access_token(form["token"], client, services)
-    await services.store.append(record(200, contact, services, Who(client.id), interaction="logout"))
+    await services.store.append(record("revocation", 200, contact, services, Who(client.id)))
 
 
 async def revoke_grant(id: str, services: Services) -> None:
