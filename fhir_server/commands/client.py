@@ -51,6 +51,10 @@ def register(
         list[str] | None,
         typer.Option(help="A code that it keeps app state under: '[read:|global:]system|code'."),
     ] = None,
+    decided_for_clinicians: Annotated[
+        bool,
+        typer.Option("--decided-for-clinicians", help="An EHR's launch asks no clinician for consent."),
+    ] = False,
     client_id: Annotated[str | None, typer.Option(help="Its client_id; without it, one is made.")] = None,
     data_dir: DataDir = None,
     mongodb_url: MongodbUrl = None,
@@ -76,6 +80,7 @@ def register(
             tuple(launch_uri or ()),
             None if made is None else hash_of(made),
             tuple(state_code or ()),
+            decided_for_clinicians,
         )
         accepted(told, definitions().resource_types)
     except InvalidClient as refusal:

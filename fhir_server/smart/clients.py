@@ -41,7 +41,8 @@ class Client:
 
     Its public keys are in `jwks`, or at `jwks_uri`; `secret` is the hash of its secret (`hash_of`). `scope`
     is what it may get at most. An EHR launches it at one of `launch_uris`. It keeps app state under
-    `state_codes` (state_codes.py). Raises InvalidClient for keys that cannot be used.
+    `state_codes` (state_codes.py). With `decided_for_clinicians` the organisation has said yes for those
+    whom an EHR launches it for. Raises InvalidClient for keys that cannot be used.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Client:
     launch_uris: tuple[str, ...] = ()
     secret: str | None = None
     state_codes: tuple[str, ...] = ()
+    decided_for_clinicians: bool = False
 
     def __post_init__(self) -> None:
         if self.jwks is not None:

@@ -56,6 +56,7 @@ class Clients:
             "redirect_uris": list(client.redirect_uris),
             "launch_uris": list(client.launch_uris),
             "secret": client.secret,
+            "decided_for_clinicians": client.decided_for_clinicians,
             "state_codes": list(client.state_codes),
         }
         kept = await self._state.insert(KIND, client.id, value)
@@ -94,4 +95,5 @@ def _client(id: str, fields: Document) -> Client:
         tuple(fields.get("launch_uris", ())),
         fields.get("secret"),
         tuple(fields.get("state_codes", ())),
+        fields.get("decided_for_clinicians", False),
     )

@@ -327,3 +327,25 @@ async def test_what_a_launch_scope_asks_for_is_granted_when_the_launch_tells_it(
     told = await given(server, app, "dora", f"user/*.rs {asked} {not_told}", launch=made)
     assert set(told["scope"].split(" ")) == {"user/*.rs", *asked.split(" ")}
     assert told["fhirContext"] == CONTEXTS
+
+
+async def test_an_organisation_decides_for_the_clinicians_whom_its_ehr_launches_an_app_for(
+    server: Server,
+) -> None:
+    app = App("decided", redirect_uri="https://decided.example/")
+    await add_app(server, app, decided_for_clinicians=True)
+    person = a_person(server)
+    made = await launched(server, app, patient="ann")
+    page = await person.opens(AUTHORIZE, params=app.asks("launch patient/*.rs", launch=made))
+    code = told_to_app(await person.logs_in(page, "dora", PASSWORD))["code"]
+    assert (await ask(server, **app.redeems(code))).json()["scope"] == "launch patient/*.rs"
+
+
+@pytest.mark.parametrize(("name", "launches"), [("ann", True), ("dora", False)], ids=["a patient", "no EHR"])
+async def test_it_decides_for_nobody_else(server: Server, name: str, *, launches: bool) -> None:
+    app, person = App("decided", redirect_uri="https://decided.example/"), a_person(server)
+    told = {"launch": await launched(server, app, patient="ann")} if launches else {}
+    scope = "launch patient/*.rs" if launches else "user/*.rs"
+    page = await person.opens(AUTHORIZE, params=app.asks(scope, **told))
+    page = await person.logs_in(page, name, PASSWORD)
+    assert person.where.startswith(f"{ORIGIN}/auth/consent")

@@ -49,7 +49,7 @@ from fhir_server.pipeline.authorizing.addresses import (
     PATIENT_PATH,
     SECOND_FACTOR_PATH,
 )
-from fhir_server.pipeline.authorizing.approving import approved, offered
+from fhir_server.pipeline.authorizing.approving import approved, is_decided, offered
 from fhir_server.pipeline.authorizing.asking import Asked, Refused, asked, refused, request_of
 from fhir_server.pipeline.authorizing.choosing import SHOWN_MAX, Json, patients_like, readable
 from fhir_server.pipeline.authorizing.recording import Who
@@ -169,8 +169,13 @@ class Pages:
         return await self._go_on(waiting, visit.session, visit.contact)
 
     async def _go_on(self, waiting: Asked, session: Session | None, contact: Contact) -> Response:
+        services = self._services
         try:
-            step = await next_step(waiting, session, self._services, contact)
+            step = await next_step(waiting, session, services, contact)
+            if step.page == "consent" and session and await is_decided(step.asked, session, services):
+                told = offered(step.asked, session, services)
+                everything = (*told.choices, *told.scopes)
+                return led(await approved(step.asked, everything, session, services, contact))
         except AuthorizationRefused as refusal:
             raise await self._refused(refusal, waiting, session, contact) from refusal
         return led(f"{_ADDRESSES[step.page]}?{urlencode({'request': waiting.secret})}")

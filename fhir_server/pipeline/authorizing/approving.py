@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fhir_server.pipeline.authorizing.asking import Asked
+from fhir_server.pipeline.authorizing.choosing import chooses
 from fhir_server.pipeline.authorizing.recording import Who, record
 from fhir_server.pipeline.authorizing.sessions import Session
 from fhir_server.pipeline.services import Services
@@ -87,6 +88,14 @@ def _is_told(word: str, asked: Asked) -> bool:
         and role in (None, one.get("role", "launch"))
         for one in launched.get("fhirContext") or ()
     )
+
+
+async def is_decided(asked: Asked, session: Session, services: Services) -> bool:
+    """Has the organisation decided for this clinician, whom an EHR launched the app for?"""
+    if asked.launched is None or not chooses(session):
+        return False
+    client = await services.store.clients.get(asked.client)
+    return client is not None and client.decided_for_clinicians
 
 
 async def approved(
