@@ -217,8 +217,8 @@ async def a_page_says_no(server: Watched, told: Told, client: str | None) -> Non
     assert "http-equiv" not in answer.text.lower()
     assert "href=" not in answer.text.replace('href="/', ""), "no link leads elsewhere"
     [record] = await server.recorded(request_id)
-    assert (record.outcome, record.status, record.client) == ("refused", 400, client)
-    assert (record.reason or "").startswith("authorize: ")
+    assert (record.interaction, record.outcome, record.status) == ("authorize", "refused", 400)
+    assert (record.client, record.reason is None) == (client, False)
 
 
 async def the_app_is_told(server: Watched, told: Told, error: str) -> dict[str, str]:
@@ -232,8 +232,8 @@ async def the_app_is_told(server: Watched, told: Told, error: str) -> dict[str, 
     assert (said["error"], said["iss"]) == (error, BASE)
     assert "code" not in said
     [record] = await server.recorded(request_id)
-    assert (record.outcome, record.client) == ("refused", PUBLIC.id)
-    assert (record.reason or "").startswith(f"authorize: {error}: ")
+    assert (record.interaction, record.outcome, record.client) == ("authorize", "refused", PUBLIC.id)
+    assert (record.reason or "").startswith(f"{error}: ")
     return said
 
 

@@ -67,7 +67,7 @@ async def recorded(
     """The answer, and the record of it."""
     request_id = a_request_id()
     answer = await sent(request_id)
-    [record] = [one for one in await server.recorded(request_id) if one.interaction == "login"]
+    [record] = [one for one in await server.recorded(request_id) if one.interaction == "authorize"]
     return answer, record
 
 
