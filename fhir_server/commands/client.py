@@ -121,7 +121,7 @@ def remove(
     mongodb_url: MongodbUrl = None,
 ) -> None:
     """
-    Give it no tokens any more, and revoke those that it has.
+    Give it no tokens any more, and revoke those that it has and what people granted it.
 
     Example: fhir-server client remove 2f1c...
     """
@@ -131,6 +131,7 @@ def remove(
         if removed:
             now = utc_now()
             await store.revocations.add(of_client(client_id, now, now + LONGEST))
+            await store.grants.revoke_all_of_client(client_id)
             await record_command(store, "client remove", client_id)
         return removed
 

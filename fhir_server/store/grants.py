@@ -61,6 +61,14 @@ class Grants:
             )
         return done.modified_count
 
+    async def revoke_all_of_client(self, client: str) -> int:
+        """As `revoke_all`, of each that this client was given; all grants are looked through."""
+        with translated():
+            done = await self._grants.update_many(
+                {"client": client, "revoked": False}, {"$set": {"revoked": True}}
+            )
+        return done.modified_count
+
     async def of_account(self, account: str, now: datetime) -> list[Granted]:
         """What this user has granted that still holds, the latest first."""
         return await self._found({"user": account, "revoked": False, "redeemed": True, "until": {"$gt": now}})

@@ -87,3 +87,14 @@ def test_a_tokens_text_says_which_grant_it_is_of_and_does_not_tell_the_handle() 
         "ä" * 20 + "." + "b" * 20,
     ):
         assert presented(text) is None
+
+
+async def test_what_a_client_was_given_is_revoked_and_nothing_else(store: Store) -> None:
+    first, second = a_grant("first-of-two-handles"), a_grant("second-of-two-handles", redeemed=True)
+    other = a_grant("of-another-client-here", client="portal")
+    for one in (first, second, other):
+        await store.grants.add(one)
+    assert await store.grants.revoke_all_of_client("growth") == 2
+    assert await store.grants.revoke_all_of_client("growth") == 0
+    kept = [await store.grants.get(one.id) for one in (first, second, other)]
+    assert [one.revoked for one in kept if one is not None] == [True, True, False]

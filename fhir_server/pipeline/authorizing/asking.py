@@ -42,8 +42,8 @@ class Asked:
     """
     A request that waits for a person.
 
-    `launched` is what the EHR said, None in a standalone launch; `account` is the user who answers it, once
-    there is one; `patient` is an id, once one is chosen.
+    `launched` is what the EHR said, None in a standalone launch; `account` is the user who answers it, and
+    `user` whom FHIR knows them as, once there is one; `patient` is an id, once one is chosen.
     """
 
     secret: str
@@ -58,6 +58,7 @@ class Asked:
     launched: Mapping[str, Any] | None
     made: datetime
     account: str | None
+    user: str | None
     patient: str | None
 
     @property
@@ -162,6 +163,7 @@ async def _kept(
         request.seconds_max,
         await _launched(request, services),
         now,
+        None,
         None,
         None,
     )

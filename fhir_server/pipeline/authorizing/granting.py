@@ -1,9 +1,10 @@
 """
 A token: from a form to what it is worth, or to nothing; either way a record.
 
-Who the client is comes before what it wants. A code is redeemed once, a refresh token renewed once: whoever
-comes with one that was used already may have stolen it, or been stolen from, so that all that came from the
-same grant holds no more.
+Who the client is comes before what it wants; a token is as old as the request for it, so that what is revoked
+meanwhile takes it along. A code is redeemed once, a refresh token renewed once: whoever comes with one that
+was used already may have stolen it, or been stolen from, so that all that came from the same grant holds no
+more.
 
 https://www.rfc-editor.org/rfc/rfc6749#section-3.2, https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 """
@@ -78,6 +79,7 @@ async def token_for(
     form: Mapping[str, str], authorization: str | None, services: Services, contact: Contact
 ) -> Issued:
     """What the form asks for, recorded. Raises OAuthRefused, which is not recorded yet, and Unavailable."""
+    now = services.clock()
     asked = form.get("grant_type")
     if asked not in GRANT_TYPES:
         raise OAuthRefused("unsupported_grant_type", f"`grant_type` is one of {', '.join(GRANT_TYPES)}")
@@ -91,10 +93,10 @@ async def token_for(
     try:
         _require_grant_type(asked, client)
         if asked == "client_credentials":
-            issued, who = _for_service(client, form, services), Who(client.id)
+            issued, who = _for_service(client, form, services, now), Who(client.id)
         else:
             give = _for_refresh if asked == "refresh_token" else _for_code
-            issued, who = await give(granted, told, client, form, services, contact)
+            issued, who = await give(granted, told, client, form, services, contact, now)
     except OAuthRefused as refused:
         refused.client = client.id
         raise
@@ -117,11 +119,10 @@ def _require_grant_type(asked: str, client: Client) -> None:
         raise OAuthRefused("unauthorized_client", f"`grant_type`: {suited}")
 
 
-def _for_service(client: Client, form: Mapping[str, str], services: Services) -> Issued:
+def _for_service(client: Client, form: Mapping[str, str], services: Services, now: datetime) -> Issued:
     site = Site(services.settings.base_url, services.zone)
     grant = granted_to(client, form.get("scope", ""), definitions().resource_types, site)
-    now = int(services.clock().timestamp())
-    token = services.tokens.issue(grant, now=now, token_id=services.new_id())
+    token = services.tokens.issue(grant, now=int(now.timestamp()), token_id=services.new_id())
     return Issued(client.id, token, grant.scope, grant.lifetime_seconds)
 
 
@@ -132,8 +133,8 @@ async def _for_code(
     form: Mapping[str, str],
     services: Services,
     contact: Contact,
+    now: datetime,
 ) -> tuple[Issued, Who]:
-    now = services.clock()
     secret = "" if told is None else told.secret
     if granted is not None and granted.redeemed and compare_digest(secret, granted.code):
         await revoke_grant(granted.id, services)
@@ -154,8 +155,8 @@ async def _for_refresh(
     form: Mapping[str, str],
     services: Services,
     contact: Contact,
+    now: datetime,
 ) -> tuple[Issued, Who]:
-    now = services.clock()
     good = require_refreshable(granted, client, now)
     assert told is not None, "there is a grant"
     assert good.refresh is not None, "it is refreshable"

@@ -46,8 +46,9 @@ async def revoked_for(
 async def revoke_grant(id: str, services: Services) -> None:
     """Nothing that this grant gave holds any more, in any process."""
     now = services.clock()
-    await services.store.grants.revoke(id)
+    # In this order: who dies in between leaves a grant that can be seen, and be revoked again.
     await services.store.revocations.add(of_grant(id, now, now + _LONGER_THAN_A_TOKEN))
+    await services.store.grants.revoke(id)
 
 
 async def _revoke_access_token(text: str, client: Client, services: Services) -> None:

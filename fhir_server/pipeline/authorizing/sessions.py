@@ -1,8 +1,9 @@
 """
 Who sits in front of a browser: sessions, known by a cookie.
 
-A session is of one account, from when its owner proved who they are until they log out or it is over; a
-disabled account, or one with a new password, has none. Until the second factor is proven, too, it is
+A session is of one account, from when its owner proved who they are until they log out or it is over. It ends
+when the account is disabled, has another password than the one that was proven, or is somebody else in the
+record. Until the second factor is proven, too, it is
 `pending` and lets nobody do anything else. A cookie is made anew with each step that gives it more worth.
 """
 
@@ -76,7 +77,14 @@ async def begun(user: User, services: Services, *, pending: bool) -> str:
     """The secret of a new session of this user, for the cookie."""
     secret, now = secrets.token_urlsafe(SECRET_BYTES), services.clock()
     seconds = PENDING_SECONDS if pending else services.settings.session_seconds_max
-    value = {"account": user.id, "auth_time": now, "pending": pending}
+    value = {
+        "account": user.id,
+        "auth_time": now,
+        "pending": pending,
+        # As they were when it was proven who this is, which may be a while ago.
+        "changed": user.password_changed,
+        "user": user.fhir_user,
+    }
     await services.store.tickets.put("session", secret, value, now + timedelta(seconds=seconds))
     return secret
 
@@ -87,7 +95,9 @@ async def session_of(secret: str | None, services: Services) -> Session | None:
         return None
     value = await services.store.tickets.get("session", secret, services.clock())
     user = None if value is None else await services.store.users.get(value["account"])
-    if value is None or user is None or user.disabled or user.password_changed > value["auth_time"]:
+    if value is None or user is None or user.disabled:
+        return None
+    if (user.password_changed, user.fhir_user) != (value["changed"], value["user"]):
         return None
     return Session(ticket_id("session", secret), secret, user, value["auth_time"], value["pending"])
 

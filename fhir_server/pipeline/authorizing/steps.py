@@ -1,7 +1,8 @@
 """
 From what an app asks to a decision: which page comes next.
 
-A request is of the first user who goes on with it. A patient who is certain is taken without asking.
+A request is of the first user who goes on with it, as whom they are in the record then. A patient who is
+certain is taken without asking.
 
 https://hl7.org/fhir/smart-app-launch/app-launch.html#step-4-authorization-code
 """
@@ -43,8 +44,8 @@ async def next_step(asked: Asked, session: Session | None, services: Services, c
     if session.pending:
         return Step("code", asked)
     if asked.account is None:
-        asked = await _changed(asked, services, account=session.user.id)
-    if asked.account != session.user.id:
+        asked = await _changed(asked, services, account=session.user.id, user=session.user.fhir_user)
+    if (asked.account, asked.user) != (session.user.id, session.user.fhir_user):
         raise AuthorizationRefused("access_denied", "Somebody else has begun to decide")
     # Each time: who spoke for a patient on the page before may speak for nobody any more.
     certain = await _certain(asked, session, services, contact)
@@ -76,7 +77,7 @@ async def _certain(asked: Asked, session: Session, services: Services, contact: 
     return told or (own if needs_patient(asked) else None)
 
 
-async def _changed(asked: Asked, services: Services, **members: str) -> Asked:
+async def _changed(asked: Asked, services: Services, **members: str | None) -> Asked:
     if not await services.store.tickets.change("request", asked.secret, members):
         raise AuthorizationRefused("access_denied", "It has been decided already, or is over")
     return replace(asked, **members)  # type: ignore[arg-type]  # each is one of Asked's texts
