@@ -58,13 +58,14 @@ async def ask(server: Server, form: dict[str, str], **headers: str) -> httpx.Res
 
 def refused(answer: httpx.Response, error: str, status: int) -> None:
     assert (answer.json()["error"], answer.status_code) == (error, status), answer.text
+    assert answer.json()["error_description"]
     assert "access_token" not in answer.text
     assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["RS384", "ES384"])
 async def test_a_service_proves_itself_and_reads(server: Server, service: BackEnd, place: int) -> None:
-    """[B1, B6, R240, R250, R254-262, R310, R335]"""
+    """[B1, B6, R240, R243, R248, R249, R250, R253-262, R310, R335]"""
     answer = await ask(server, service.form(service.assertion(key=service.keys[place])))
     assert answer.status_code == httpx.codes.OK
     told = answer.json()
@@ -221,7 +222,7 @@ async def test_what_proves_nothing_is_refused(server: Server, service: BackEnd, 
 async def test_another_form_is_refused(
     server: Server, service: BackEnd, change: dict[str, str], error: str, status: int
 ) -> None:
-    """[B5, R251, R344]"""
+    """[B5, R251, R252, R344]"""
     form = {**service.form(), **change}
     refused(await ask(server, form), error, status)
 
@@ -339,7 +340,7 @@ async def test_who_proves_nothing_takes_nothing_back(server: Server, service: Ba
 
 
 async def test_discovery_says_how_to_get_a_token(server: Server) -> None:
-    """[D1, D2, D4, D6, R285-289, R378-380]"""
+    """[D1, D2, D4, D6, R228, R285-289, R378-380]"""
     async with server.bearing(None) as http:
         for accept in ("application/json", "application/fhir+json", "text/html", ""):
             answer = await http.get("/.well-known/smart-configuration", headers={"Accept": accept})

@@ -137,6 +137,48 @@ async def test_the_configuration_leads_to_it(branded: Server) -> None:
     assert endpoint["address"] == BASE
 
 
+async def test_what_is_published_has_a_primary_brand_times_and_identifiers(branded: Server) -> None:
+    """[P2, R396, R398, R403, R417, R418, R419, R421, R436]"""
+    async with branded.bearing(None) as http:
+        bundle = (await http.get(BRANDS)).json()
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    endpoints = {f"Endpoint/{one['id']}" for one in resources if one["resourceType"] == "Endpoint"}
+    brands = [one for one in resources if one["resourceType"] == "Organization"]
+    primary = [one for one in brands if "partOf" not in one]
+    assert {endpoint["reference"] for one in primary for endpoint in one["endpoint"]} == endpoints
+    assert bundle["timestamp"]
+    assert all(
+        identifier["system"] and identifier["value"] for one in brands for identifier in one["identifier"]
+    )
+    assert any("lastUpdated" in one.get("meta", {}) for one in resources)
+
+
+@pytest.mark.parametrize(
+    ("reason", "may"), [("asked-declined", True), ("asked-unknown", True), ("unknown", False)]
+)
+async def test_data_is_absent_because_somebody_was_asked(
+    mongodb_url: str, database_name: str, tmp_path: Path, bundle: dict[str, Any], reason: str, *, may: bool
+) -> None:
+    """[P2, R405]"""
+    absent = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": reason}
+    portal = bundle["entry"][0]["resource"]["extension"][1]["extension"]
+    portal[:] = [one for one in portal if one["url"] != "portalName"]
+    portal.append({"url": "portalName", "_valueString": {"extension": [absent]}})
+    file = tmp_path / "asked.json"
+    file.write_text(json.dumps(bundle))
+    told: dict[str, Any] = {"brands_file": file, "brand_identifier": PRIMARY}
+    if may:
+        async with (
+            serving(mongodb_url, database_name, tmp_path, **told) as running,
+            running.bearing(None) as http,
+        ):
+            assert (await http.get(BRANDS)).json() == bundle
+    else:
+        with pytest.raises(InvalidBrands):
+            async with serving(mongodb_url, database_name, tmp_path, **told):
+                pass
+
+
 async def test_without_a_file_there_is_none(server: Server) -> None:
     async with server.bearing(None) as http:
         assert (await http.get(BRANDS)).status_code == httpx.codes.NOT_FOUND

@@ -45,7 +45,7 @@ def served(path: str) -> int:
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html", "application/fhir+xml", "*/*", ""])
 async def test_it_is_json_whatever_is_asked_for(server: Server, accept: str) -> None:
-    """[D1, D8, R372, R374, R377, R380]"""
+    """[D1, D8, R30, R372, R374, R377, R380]"""
     answer = await ask(server, "GET", SMART, accept=accept)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -63,7 +63,7 @@ async def test_both_documents_are_found_below_a_base_with_a_path_and_agree(serve
 
 
 async def test_the_required_members_are_there_and_addresses_are_absolute(server: Server) -> None:
-    """[D2, D4, D6, R378, R383-385, R393, R394]"""
+    """[D2, D4, D6, R14, R15, R373, R378, R383-385, R393, R394]"""
     told = (await ask(server, "GET", SMART)).json()
     assert told["code_challenge_methods_supported"] == ["S256"]
     assert told["grant_types_supported"]

@@ -156,6 +156,7 @@ async def _store_the_patient(server: Server) -> None:
     "bearer", ["nobody", "a wrong token", "another patient", "no scope", "nobody's user"]
 )
 async def test_no_route_shows_or_changes_what_it_may_not(server: Server, bearer: str) -> None:
+    """[R95, R247, R266]: but for the public addresses, each takes a token."""
     await _store_the_patient(server)
     token = {
         "nobody": None,

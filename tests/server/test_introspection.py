@@ -65,7 +65,7 @@ def of_a_gateway(server: Server) -> str:
 
 
 async def test_a_resource_server_learns_what_a_token_is_worth(server: Server) -> None:
-    """[F5, R271, R272, R273, R274, R275, R276, R277]"""
+    """[F5, R271-R280]"""
     scope = "patient/*.rs user/Observation.rs?category=laboratory openid fhirUser launch/patient"
     told = {"user": "Practitioner/7", "patient": "ann", "account": "u-1", "grant": "none-such"}
     before = int(server.services.clock().timestamp())
@@ -109,7 +109,7 @@ async def test_a_registered_client_asks_by_its_key(server: Server) -> None:
 
 
 async def test_a_back_end_service_gets_a_token_to_ask_with(server: Server) -> None:
-    """[F5, S10, R217]"""
+    """[F5, S10, R217, R282, R283]"""
     service = await registered(server, "proxy", "__introspect")
     async with server.bearing(None) as http:
         got = (await http.post(TOKEN, data=service.form(scope="__introspect"))).json()

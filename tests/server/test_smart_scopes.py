@@ -10,6 +10,7 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -179,6 +180,23 @@ async def test_a_scope_of_patients_gives_one_patient_whoever_asks(server: Server
         assert "ann-lab" in await ids(server, told, "Observation?_count=50")
         for path in ("/Patient/bob", "/Observation/bob-lab"):
             assert await status(server, told, path) == httpx.codes.NOT_FOUND
+
+
+async def test_a_link_to_another_patient_gives_nothing_and_that_is_written_down(server: Server) -> None:
+    """[S8, R139]"""
+    link = [{"other": {"reference": "Patient/eve"}, "type": "seealso"}]
+    async with server.as_() as http:
+        for id, links in (("eve", []), ("ann-too", link)):
+            stated = {"link": links} if links else {}
+            made = await http.put(f"/Patient/{id}", json=a_patient(id=id, **stated))
+            assert made.status_code == httpx.codes.CREATED
+        await http.put("/Observation/of-eve", json=an_observation("eve", id="of-eve"))
+    async with server.as_("patient/*.rs", patient="ann-too") as http:
+        for path in ("/Patient/eve", "/Observation/of-eve"):
+            assert (await http.get(path)).status_code == httpx.codes.NOT_FOUND
+        assert (await http.get("/Patient/ann-too")).status_code == httpx.codes.OK
+    documented = (Path(__file__).parents[2] / "docs" / "smart.md").read_text()
+    assert "`Patient.link`" in documented
 
 
 async def test_a_wildcard_is_of_each_type_and_of_what_comes_later(server: Server) -> None:
