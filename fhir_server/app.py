@@ -126,7 +126,7 @@ class Application:
         self._face: Any = face(
             self._not_ready,
             self._metrics,
-            settings.base_url,
+            settings,
             registered(settings),
             published_brands(settings, settings.base_url),
         )

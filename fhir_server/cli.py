@@ -18,6 +18,7 @@ from fhir_server.commands.client import client
 from fhir_server.commands.generate import generate
 from fhir_server.commands.hl7v2 import hl7v2
 from fhir_server.commands.keys import keys
+from fhir_server.commands.launch import launch
 from fhir_server.commands.load.command import load
 from fhir_server.commands.revoke import revoke
 from fhir_server.commands.serve import serve
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(token)
+app.command()(launch)
 app.command()(revoke)
 app.command()(load)
 app.command()(generate)

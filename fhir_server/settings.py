@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     registered_clients_max: int = Field(
         1_000, gt=0, description="With that many clients registered, none registers itself any more."
     )
+    demo: bool = Field(
+        False,
+        description="Load a small synthetic population into an empty database, and serve the demo app at "
+        "/demo/ for it: `serve --demo`. Not for a server that holds data of real people.",
+    )
+
     access_token_seconds_max: int = Field(
         3_600, gt=0, le=3_600, description="How long an access token of an app holds, in seconds."
     )
@@ -282,6 +288,11 @@ class Settings(BaseSettings):
                 "`oidc_roles_claim` and `oidc_role_scopes` come together: one without the other gives nothing"
             )
         return None
+
+    @property
+    def has_demo_app(self) -> bool:
+        """Is /demo/ served? Not where a provider issues the tokens: it does not know the app."""
+        return self.demo and self.oidc_issuer is None
 
     def served_at(self, port: int) -> str:
         """The base URL, when the server listens on `port`."""

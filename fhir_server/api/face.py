@@ -1,5 +1,6 @@
 """
-What is around the FHIR API: the start page, documentation, brands, health and metrics.
+What is around the FHIR API: the start page, documentation, brands, health and metrics, and a demo app
+where one is asked for.
 
 These routes are public and hold no data, and the literal list of them stands in a test; /metrics
 answers loopback callers alone.
@@ -22,8 +23,10 @@ from fhir_server.api.brands import BrandsPage
 from fhir_server.api.metrics import Metrics
 from fhir_server.api.openapi import names, openapi
 from fhir_server.api.pages import Page, docs_page, file, page, start_page
+from fhir_server.api.pages.demo import demo_files
 from fhir_server.interactions.registered import Registered
 from fhir_server.r4.resource import to_text
+from fhir_server.settings import Settings
 from fhir_server.smart.brands.bundle import BRANDS_PATH, Brands
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
@@ -32,6 +35,8 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 PUBLIC: Final = (
     "/",
     "/brands",
+    "/demo/",
+    "/demo/{name}",
     "/docs",
     "/health/live",
     "/health/ready",
@@ -47,11 +52,11 @@ def is_around(path: str) -> bool:
 
     No resource type begins in lower case; `/` itself is the base then.
     """
-    return path != "/" and (path in PUBLIC or path.startswith(("/openapi/", "/pages/")))
+    return path != "/" and (path in PUBLIC or path.startswith(("/demo/", "/openapi/", "/pages/")))
 
 
 def face(
-    ready: Ready, metrics: Metrics, base_url: str, registered: Registered, brands: Brands | None = None
+    ready: Ready, metrics: Metrics, settings: Settings, registered: Registered, brands: Brands | None = None
 ) -> FastAPI:
     """The application for everything that is not below the FHIR base."""
     app = FastAPI(
@@ -62,8 +67,10 @@ def face(
         # A redirect would be made from the Host header, which anybody can choose.
         redirect_slashes=False,
     )
-    _add_pages(app, base_url, registered)
+    _add_pages(app, settings, registered)
     _add_brands(app, brands)
+    if settings.has_demo_app:
+        _add_demo(app, settings.base_url)
 
     @app.get("/health/live")
     async def live() -> JSONResponse:
@@ -85,9 +92,9 @@ def face(
     return app
 
 
-def _add_pages(app: FastAPI, base_url: str, registered: Registered) -> None:
-    base_path = urlsplit(base_url).path.rstrip("/")
-    start, docs = start_page(base_url, base_path), docs_page()
+def _add_pages(app: FastAPI, settings: Settings, registered: Registered) -> None:
+    base_path = urlsplit(settings.base_url).path.rstrip("/")
+    start, docs = start_page(settings, base_path), docs_page()
     known = frozenset(names())
 
     @lru_cache(maxsize=_DOCUMENTS_KEPT)
@@ -118,6 +125,18 @@ def _add_brands(app: FastAPI, brands: Brands | None) -> None:
     @app.api_route(BRANDS_PATH, methods=[*_READ, "OPTIONS"])
     async def brand_bundle(request: Request) -> Response:
         return _nothing() if served is None else served.answer(request)
+
+
+def _add_demo(app: FastAPI, base_url: str) -> None:
+    files = demo_files(base_url)
+
+    @app.api_route("/demo/", methods=_READ)
+    async def demo(request: Request) -> Response:
+        return files[""].answer(request)
+
+    @app.api_route("/demo/{name}", methods=_READ)
+    async def file_of_the_demo(name: str, request: Request) -> Response:
+        return files[name].answer(request) if name in files else _nothing()
 
 
 def _nothing() -> Response:

@@ -23,7 +23,10 @@ from fhir_server.r4.errors import FhirError
 from fhir_server.smart.clients import Client
 
 LOOKED_SECONDS: Final = 1.0
-"""An origin that is not known has a process look who is registered, no more often than this."""
+"""
+An origin that is not known, of any app or of the one that asks, has a process look who is registered, no more
+often than this.
+"""
 KEPT_SECONDS: Final = 30.0
 """So long those of a client that was removed are still known."""
 
@@ -52,11 +55,11 @@ class Origins:
         self._looked = -KEPT_SECONDS
         self._looking = asyncio.Lock()
 
-    async def look_for(self, origin: str) -> None:
-        """Know by now whether it is one of them."""
+    async def look_for(self, origin: str, client: str | None = None) -> None:
+        """Know by now whether it is one of them: of this client, or of any."""
         if origin in self._always:
             return
-        kept = KEPT_SECONDS if origin in self._of_any else LOOKED_SECONDS
+        kept = KEPT_SECONDS if self.may_read(origin, client) else LOOKED_SECONDS
         async with self._looking:
             if self._seconds() < self._looked + kept:
                 return
@@ -112,7 +115,10 @@ class Cors(CORSMiddleware):
     ) -> None:
         if message["type"] == "http.response.start":
             headers = [*message["headers"], (b"vary", b"Origin")]
-            if self._origins.may_read(origin, scope.get("state", {}).get(ASKED_BY)):
+            client = scope.get("state", {}).get(ASKED_BY)
+            # The app may have been registered after another one of the same origin was seen.
+            await self._origins.look_for(origin, client)
+            if self._origins.may_read(origin, client):
                 told = {**self.simple_headers, "access-control-allow-origin": origin}
                 headers += [(name.lower().encode(), value.encode()) for name, value in told.items()]
             message = {**message, "headers": headers}

@@ -54,11 +54,9 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
-    behind_proxy: Annotated[
-        bool | None, typer.Option("--behind-proxy", help="A proxy in front ends TLS.")
-    ] = None,
+    behind_proxy: Annotated[bool | None, typer.Option("--behind-proxy", help="A proxy ends TLS.")] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Load a small synthetic population into an empty database.")
+        bool, typer.Option("--demo", help="Load synthetic patients, and serve a demo app.")
     ] = False,
 ) -> None:
     """
@@ -79,6 +77,7 @@ def serve(
             "tls_cert": tls_cert,
             "tls_key": tls_key,
             "behind_proxy": behind_proxy,
+            "demo": demo or None,
         }
     )
     _refuse_unsafe(told)
@@ -87,7 +86,7 @@ def serve(
     configure("supervisor")
     try:
         wrapping_secret(told.data_dir, told.secret)
-        asyncio.run(supervise(plan_of(told), Demo(told) if demo else None))
+        asyncio.run(supervise(plan_of(told), Demo(told) if told.demo else None))
     except (CannotStart, SecretMismatchError) as reason:
         fail(str(reason))
 

@@ -47,22 +47,23 @@ class Clients:
         if codes and await self.get(client.id) is None:
             # Before anybody may write under them, they are out of everybody else's sight.
             await self._app_state.moved(codes)
-        value = {
-            "name": client.name,
-            "scope": client.scope,
-            "jwks": client.jwks,
-            "jwks_uri": client.jwks_uri,
-            "registered": client.registered,
-            "redirect_uris": list(client.redirect_uris),
-            "launch_uris": list(client.launch_uris),
-            "secret": client.secret,
-            "decided_for_clinicians": client.decided_for_clinicians,
-            "state_codes": list(client.state_codes),
-        }
+        value = _value(client)
         kept = await self._state.insert(KIND, client.id, value)
         if kept == value and codes:
             await self._app_state.moved(())
         return kept == value
+
+    async def replace(self, known: Client, client: Client) -> bool:
+        """
+        Make `client` of the one that is `known`, if that still is what is registered, and say whether it was.
+
+        Both keep app state under the same codes.
+        """
+        assert (known.id, known.state_codes) == (client.id, client.state_codes), "who it is stays"
+        fields = await self._state.get(KIND, known.id)
+        if fields is None or _client(known.id, fields) != known:
+            return False
+        return await self._state.replace(KIND, known.id, fields, _value(client))
 
     async def remove(self, id: str) -> bool:
         """It gets no token any more; False when there was none. Those that it has are revoked apart."""
@@ -80,6 +81,21 @@ class Clients:
             except DuplicateKeyError:
                 return False
         return True
+
+
+def _value(client: Client) -> Document:
+    return {
+        "name": client.name,
+        "scope": client.scope,
+        "jwks": client.jwks,
+        "jwks_uri": client.jwks_uri,
+        "registered": client.registered,
+        "redirect_uris": list(client.redirect_uris),
+        "launch_uris": list(client.launch_uris),
+        "secret": client.secret,
+        "decided_for_clinicians": client.decided_for_clinicians,
+        "state_codes": list(client.state_codes),
+    }
 
 
 def _client(id: str, fields: Document) -> Client:

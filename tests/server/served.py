@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,18 @@ QUIET_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server in processes of its own; `pid` is its supervisor's."""
+    """
+    A server in processes of its own; `pid` is its supervisor's.
+
+    `told` and `environment` are what a command needs to work on the same deployment.
+    """
 
     port: int
     token: str
     log: Path
     pid: int
+    told: tuple[str, ...]
+    environment: Mapping[str, str]
 
     @property
     def authorization(self) -> bytes:
@@ -69,6 +75,28 @@ class Served:
                 await asyncio.sleep(0.05)
         raise AssertionError(f"{request_id} left no record")
 
+    async def operated(self, *arguments: str) -> str:
+        """What `fhir-server` prints to an operator who says this."""
+        code, told, problem = await self._run(arguments)
+        assert code == 0, problem
+        return told.strip()
+
+    async def operated_in_vain(self, *arguments: str) -> str:
+        """Why it does not do what an operator says."""
+        code, told, problem = await self._run(arguments)
+        assert (code, told) == (1, "")
+        return problem
+
+    async def _run(self, arguments: tuple[str, ...]) -> tuple[int | None, str, str]:
+        command = await asyncio.create_subprocess_exec(
+            *(COMMAND, *arguments, *self.told),
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        told, problem = await command.communicate()
+        return command.returncode, told.decode(), problem.decode()
+
     def logged(self) -> Iterable[dict[str, Any]]:
         """The lines of the log."""
         return (json.loads(line) for line in _text(self.log).splitlines())
@@ -85,15 +113,16 @@ async def served(
     """A server with these settings, on a database of its own."""
     async with (
         a_database(mongodb_url) as database,
-        _served(mongodb_url, database, folder, limits, workers) as server,
+        served_on(mongodb_url, database, folder, limits, workers=workers) as server,
     ):
         yield server
 
 
 @asynccontextmanager
-async def _served(
-    mongodb_url: str, database: str, folder: Path, limits: Mapping[str, str], workers: int
+async def served_on(
+    mongodb_url: str, database: str, folder: Path, limits: Mapping[str, str], *, workers: int = 2
 ) -> AsyncIterator[Served]:
+    """The same on a database that is there."""
     port = _free_port()
     environment = {**os.environ, **{f"FHIR_SERVER_{name}": value for name, value in limits.items()}}
     environment["FHIR_SERVER_MONGODB_DATABASE"] = database
@@ -107,13 +136,9 @@ async def _served(
         )
     try:
         await _until_serving(process, folder / "log")
-        issued = await asyncio.create_subprocess_exec(
-            *(COMMAND, "token", *told, "--scope", "system/*.cruds"),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        token, _ = await issued.communicate()
-        yield Served(port, token.decode().strip(), folder / "log", process.pid)
+        server = Served(port, "", folder / "log", process.pid, told, environment)
+        token = await server.operated("token", "--scope", "system/*.cruds")
+        yield replace(server, token=token)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -34,6 +34,8 @@ PUBLIC_ADDRESSES = {
     ".well-known/openid-configuration",
     "/",
     "/brands",
+    "/demo/",
+    "/demo/{name}",
     "/docs",
     "/openapi/{name}.json",
     "/pages/{name}",
@@ -140,7 +142,9 @@ async def _not_ready() -> dict[str, str]:
 
 
 def test_the_public_addresses_are_the_literal_list() -> None:
-    application = face(_not_ready, Metrics(), "http://x.example/fhir", registered(Settings()))
+    application = face(
+        _not_ready, Metrics(), Settings(base_url="http://x.example/fhir", demo=True), registered(Settings())
+    )
     served = {route.path for route in application.routes if isinstance(route, APIRoute | Route | Mount)}
     assert PUBLIC | AUTHORIZATION | PAGES | served == PUBLIC_ADDRESSES
     assert set(PUBLIC_FACE) == served

@@ -55,7 +55,7 @@ async def _ready() -> dict[str, str]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    application = face(_ready, Metrics(), BASE, registered(Settings()))
+    application = face(_ready, Metrics(), Settings(base_url=BASE), registered(Settings()))
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as made:
         yield made

@@ -61,10 +61,15 @@ def forms(page: httpx.Response) -> list[Form]:
 
 @dataclass(slots=True)
 class Person:
-    """Somebody with a browser that keeps cookies; `where` is the address of the page in front of them."""
+    """
+    Somebody with a browser that keeps cookies.
+
+    `where` is the address of the page in front of them, `origin` that of our server.
+    """
 
     http: httpx.AsyncClient
     where: str = ORIGIN
+    origin: str = ORIGIN
 
     async def opens(self, url: str, **told: Any) -> httpx.Response:
         """The page at `url`, or what an app is told: redirects are followed as long as they are ours."""
@@ -89,7 +94,7 @@ class Person:
             if answer.status_code != httpx.codes.SEE_OTHER:
                 return answer
             url = urljoin(url, answer.headers["location"])
-            if not url.startswith(f"{ORIGIN}/"):
+            if not url.startswith(f"{self.origin}/"):
                 return answer
             answer = await self.http.get(url)
         raise AssertionError(f"more than {STEPS_MAX} redirects")

@@ -25,6 +25,7 @@ from fhir_server.api.encoding import packed, prefers_gzip
 from fhir_server.api.openapi import SYSTEM, names
 from fhir_server.interactions.capabilities import SOFTWARE, SOFTWARE_VERSION
 from fhir_server.r4.definitions import FHIR_VERSION
+from fhir_server.settings import Settings
 
 _SWAGGER_UI: Final = "fastapi_swagger.resources"
 
@@ -39,13 +40,13 @@ _FILES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """The files that are served, by name: where each one is, and its media type."""
 
-_NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+NOTHING_ELSE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-START_POLICY: Final = f"{_NOTHING_ELSE}; img-src 'self'; style-src 'self'"
+START_POLICY: Final = f"{NOTHING_ELSE}; img-src 'self'; style-src 'self'"
 
 # Swagger UI's style sheet has its icons in `data:` addresses.
 DOCS_POLICY: Final = (
-    f"{_NOTHING_ELSE}; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'"
+    f"{NOTHING_ELSE}; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'"
 )
 
 
@@ -77,7 +78,7 @@ class Page:
         return Response(self.gzip, headers=headers, media_type=self.media_type)
 
 
-def page(body: bytes, media_type: str, policy: str = _NOTHING_ELSE) -> Page:
+def page(body: bytes, media_type: str, policy: str = NOTHING_ELSE) -> Page:
     """`body`, to be served any number of times."""
     return Page(body, media_type, policy, packed(body), f'W/"{sha256(body).hexdigest()[:32]}"')
 
@@ -91,27 +92,38 @@ def file(name: str) -> Page | None:
     return page(resources.files(package).joinpath(found).read_bytes(), media_type)
 
 
-def start_page(base_url: str, base_path: str) -> Page:
+def start_page(settings: Settings, base_path: str) -> Page:
     """What this is, and where to go from here."""
     told = {
         "software": SOFTWARE,
         "version": SOFTWARE_VERSION,
         "fhir_version": FHIR_VERSION,
-        "base_url": base_url,
+        "base_url": settings.base_url,
         "base_path": base_path,
+        "apps": "$apps",
     }
-    return page(_filled("start.html", told), "text/html", START_POLICY)
+    text = filled(__name__, "start.html", told).decode()
+    return page(Template(text).substitute(apps=_about_apps(settings)).encode(), "text/html", START_POLICY)
+
+
+def _about_apps(settings: Settings) -> str:
+    """How a launch is tried; nothing where a provider issues the tokens."""
+    if settings.oidc_issuer is not None:
+        return ""
+    name = "start-demo.html" if settings.has_demo_app else "start-apps.html"
+    return filled(__name__, name, {}).decode()
 
 
 def docs_page() -> Page:
     """Swagger UI, and the choice of a document for it."""
     options = "\n".join(f'<option value="{name}">{_TITLES.get(name, name)}</option>' for name in names())
-    text = _filled("docs.html", {"software": SOFTWARE, "options": "$options"}).decode()
+    text = filled(__name__, "docs.html", {"software": SOFTWARE, "options": "$options"}).decode()
     return page(Template(text).substitute(options=options).encode(), "text/html", DOCS_POLICY)
 
 
-def _filled(template: str, told: Mapping[str, str]) -> bytes:
-    text = resources.files(__name__).joinpath(template).read_text("utf-8")
+def filled(package: str, template: str, told: Mapping[str, str]) -> bytes:
+    """The template of this name in a package, with what it is told, as text."""
+    text = resources.files(package).joinpath(template).read_text("utf-8")
     return Template(text).substitute({name: escape(value) for name, value in told.items()}).encode()
 
 
