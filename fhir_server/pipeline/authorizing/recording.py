@@ -73,4 +73,5 @@ def record(
 async def record_refused(act: Act, refused: OAuthRefused, services: Services, contact: Contact) -> None:
     """Raises Unavailable."""
     reason = f"{refused.error}: {refused}"
-    await services.store.append(record(act, refused.status, contact, services, Who(refused.client), reason))
+    who = Who(refused.client or refused.claimed)
+    await services.store.append(record(act, refused.status, contact, services, who, reason))
