@@ -87,7 +87,7 @@ async def logs_out(person: Person) -> None:
 @pytest.mark.parametrize("name", APPS)
 @pytest.mark.parametrize("scope", [OFFLINE, ONLINE], ids=["offline", "online"])
 async def test_a_refresh_token_gets_a_new_access_token(server: Server, name: str, scope: str) -> None:
-    """[F1, T1, R86, R87, R109-R114, R116, R118, R365, R366]"""
+    """[F1, T1, R86, R87, R109-R114, R116, R118, R365, R366, AUT-PAT-22]"""
     app = APPS[name]
     before = await given(server, app, "ann", scope)
     answer = await refreshed(server, app, before)
@@ -233,7 +233,7 @@ async def test_a_refresh_token_holds_three_months_from_its_last_use(server: Serv
 
 @pytest.mark.parametrize("token", ["", "nonsense", "abcdefghijklmnop.abcdefghijklmnop", "x" * 5_000])
 async def test_what_is_no_refresh_token_is_refused(server: Server, token: str) -> None:
-    """[F3, AUT-PAT-22, AUT-PAT-23]"""
+    """[F3, AUT-PAT-23]"""
     refused(await ask(server, **PUBLIC.refreshes(token)))
 
 

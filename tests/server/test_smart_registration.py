@@ -113,7 +113,7 @@ async def test_a_launch_leads_to_a_registered_address_alone(server: Server, grow
 
 
 async def test_a_service_registers_its_keys_as_a_set(server: Server, tmp_path: Path) -> None:
-    """[G2, R240, R297, R310, R316, R335]"""
+    """[G2, R240, R297, R305, R310, R316, R335]"""
     keys: list[RSAKey | ECKey] = [an_rsa_key("rsa-1"), an_ec_key("ec-1")]
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": [key.as_dict(private=False) for key in keys]}))
@@ -128,7 +128,7 @@ async def test_a_service_registers_its_keys_as_a_set(server: Server, tmp_path: P
 
 
 async def test_a_service_registers_where_its_keys_are(server: Server, publisher: Publisher) -> None:
-    """[G2, B3, B4, R296, R326, R338, R339, R341, R342]"""
+    """[G2, B3, B4, AUT-SYS-5, R296, R326, R338, R339, R341, R342]"""
     old, new = an_ec_key("old"), an_rsa_key("new")
     publisher.body, publisher.headers = published(old), ("Cache-Control: max-age=600",)
     url = f"http://127.0.0.1:{publisher.port}/keys.json"
