@@ -234,6 +234,12 @@ class Settings(BaseSettings):
         description="Requests of one caller (a client, for one user where there is one) at the FHIR API, per "
         "process; a Bundle is one. Beyond is 429 with Retry-After.",
     )
+    authorize_requests_per_minute_max: int = Field(
+        600,
+        gt=0,
+        description="Requests of apps to people (/auth/authorize) from one address, per process: each waits "
+        "for the person, a quarter of an hour at most. Beyond is 429 with Retry-After.",
+    )
     token_requests_per_minute_max: int = Field(
         3_000,
         gt=0,

@@ -22,6 +22,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}")
 _USER: Final = re.compile(r"(Practitioner|PractitionerRole|Patient|RelatedPerson|Person)/[A-Za-z0-9.-]{1,64}")
 _CONTEXT_MEMBERS: Final = frozenset(("reference", "canonical", "identifier", "type", "role"))
+_IDENTIFIER_MEMBERS: Final = frozenset(("use", "type", "system", "value", "period", "assigner"))
 _BY_ROLE_ALONE: Final = frozenset(("Patient", "Encounter"))
 """Types that have members of their own: in `fhirContext` they stand for something else."""
 _LAUNCH_ROLE: Final = "launch"
@@ -123,10 +124,24 @@ def _is_context(value: object) -> bool:
             return False
     if "canonical" in value and not _is_absolute(value["canonical"]):
         return False
-    identifier = value.get("identifier")
-    if identifier is not None and not (isinstance(identifier, dict) and _is_text(identifier.get("value"))):
+    if "identifier" in value and not _is_identifier(value["identifier"]):
         return False
     return not {"reference", "canonical", "identifier"}.isdisjoint(value)
+
+
+def _is_identifier(value: object) -> bool:
+    """https://hl7.org/fhir/R4/datatypes.html#Identifier; of its elements none is a number."""
+    if not isinstance(value, dict) or not _IDENTIFIER_MEMBERS.issuperset(value):
+        return False
+    return _is_text(value.get("value")) and _is_of_texts(value)
+
+
+def _is_of_texts(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_of_texts, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_of_texts, value))
+    return isinstance(value, bool) or _is_text(value)
 
 
 def _is_absolute(value: object) -> bool:

@@ -59,10 +59,17 @@ EVERY: Final = (
 )
 
 
+UNHURRIED: Final[dict[str, Any]] = {
+    "refusals_per_second_max": 10_000,
+    "authorize_requests_per_minute_max": 10_000,
+}
+"""Settings of a server that many tests ask from one address."""
+
+
 @asynccontextmanager
 async def launching(mongodb_url: str, folder: Path, **told: Any) -> AsyncIterator[Server]:
     """The ward, its people, and two apps: `public`, and `confidential` with a secret."""
-    async with holding(mongodb_url, folder, WARD, **{"refusals_per_second_max": 10_000, **told}) as server:
+    async with holding(mongodb_url, folder, WARD, **{**UNHURRIED, **told}) as server:
         for name, fhir_user in USERS.items():
             await add_user(server, name, fhir_user)
         await add_app(server, App("public"))

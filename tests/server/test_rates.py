@@ -21,6 +21,7 @@ from tests.smart.browsing import ORIGIN, App, Person, told_to_app
 CALLER_MAX = 8
 TOKEN_MAX = 5
 REFUSALS_MAX = 3
+ASKED_MAX = 12
 LOGIN = f"{ORIGIN}/auth/login"
 TRIES = 50
 THROTTLED = httpx.codes.TOO_MANY_REQUESTS
@@ -33,6 +34,7 @@ async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> 
         "caller_requests_per_second_max": CALLER_MAX,
         "token_requests_per_minute_max": TOKEN_MAX,
         "refusals_per_second_max": REFUSALS_MAX,
+        "authorize_requests_per_minute_max": ASKED_MAX,
     }
     async with launching(mongodb_url, tmp_path_factory.mktemp("data"), **told) as running:
         yield running
@@ -168,6 +170,17 @@ async def test_an_address_whose_apps_are_refused_is_slowed_and_counted(server: S
         answer = await Person(http).logs_in(await http.get(LOGIN), "ann", PASSWORD)
         assert answer.status_code == httpx.codes.OK, "people at this address log in meanwhile"
     await counted(server, "authorize", len(throttled), address="192.0.2.7")
+
+
+async def test_an_address_from_which_apps_ask_too_often_is_throttled_and_counted(server: Server) -> None:
+    """Each waits for a person who may never come: nobody fills the database with them."""
+    async with at(server, "192.0.2.9") as http:
+        answers = [await http.get(AUTHORIZE, params=PUBLIC.asks()) for _ in range(ASKED_MAX + 3)]
+    assert [one.status_code for one in answers] == [httpx.codes.SEE_OTHER] * ASKED_MAX + [THROTTLED] * 3
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    await counted(server, "authorize", 3, address="192.0.2.9")
+    async with at(server, "192.0.2.10") as http:
+        assert (await http.get(AUTHORIZE, params=PUBLIC.asks())).status_code == httpx.codes.SEE_OTHER
 
 
 async def test_an_address_whose_calls_are_refused_keeps_nobody_from_logging_in(server: Server) -> None:

@@ -10,6 +10,7 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -62,6 +63,7 @@ from fhir_server.r4.errors import FhirError, Invalid, TooMany
 from fhir_server.r4.resource import Key
 from fhir_server.smart.authorization_request import AuthorizationRefused, Unredirectable
 from fhir_server.smart.caller import Contact
+from fhir_server.smart.rates import Rates, network_of
 from fhir_server.smart.words import offers
 
 log = structlog.get_logger()
@@ -89,6 +91,7 @@ class Pages:
     def __init__(self, services: Services, flood: Flood) -> None:
         self._services = services
         self._flood = flood
+        self._rates = Rates(services.settings.authorize_requests_per_minute_max, 60.0, time.monotonic)
         self._cookies = Cookies(services.settings.base_url)
         apps = Apps(services, self._cookies)
         self._handlers: Mapping[tuple[str, str], Callable[[Visit], Awaitable[Response]]] = {
@@ -159,6 +162,7 @@ class Pages:
     async def _authorize(self, visit: Visit) -> Response:
         address = visit.contact.address
         self._flood.require_calm(address, "authorize")
+        self._require_rate(address)
         try:
             secret = await asked(visit.pairs, visit.session, self._services, visit.contact)
         except (Refused, Unredirectable):
@@ -167,6 +171,12 @@ class Pages:
         waiting = await request_of(secret, self._services)
         assert waiting is not None, "it was kept a moment ago"
         return await self._go_on(waiting, visit.session, visit.contact)
+
+    def _require_rate(self, address: str) -> None:
+        """Raises TooMany, counted: who asks need not be anybody, and each request waits in the database."""
+        if seconds := self._rates.seconds_to_wait(network_of(address)):
+            self._flood.count(Source(address, "authorize"))
+            raise TooMany("Too many apps ask from this address", retry_after_seconds=seconds)
 
     async def _go_on(self, waiting: Asked, session: Session | None, contact: Contact) -> Response:
         services = self._services

@@ -1,8 +1,9 @@
 """
 An EHR launches an app: what the EHR knows becomes a launch, which the app brings along.
 
-The EHR is a client that this was agreed on with: its token has the scope `__launch`. What it names it must be
-able to read itself. A launch says nothing to who sees it, is of one app, and is used once.
+The EHR is a client that this was agreed on with: its token has the scope `__launch`. The patient and the
+encounter that it names it must be able to read itself; what else it says is passed on as it is. A launch says
+nothing to who sees it, is of one app, and is used once.
 
 https://hl7.org/fhir/smart-app-launch/app-launch.html#launch-app-ehr-launch
 """
