@@ -85,7 +85,13 @@ def register(
         accepted(told, definitions().resource_types)
     except InvalidClient as refusal:
         fail(str(refusal))
+    _register(told, data_dir, mongodb_url)
+    typer.echo(told.id)
+    if made is not None:
+        typer.echo(made)
 
+
+def _register(told: Client, data_dir: Path | None, mongodb_url: str | None) -> None:
     async def do(store: Store) -> bool:
         if not await store.clients.register(told):
             return False
@@ -94,9 +100,6 @@ def register(
 
     if not with_store("client", data_dir, mongodb_url, do):
         fail(f"{told.id} is registered already")
-    typer.echo(told.id)
-    if made is not None:
-        typer.echo(made)
 
 
 @client.command("list")
