@@ -69,17 +69,19 @@ class Grants:
             )
         return done.modified_count
 
-    async def of_account(self, account: str, now: datetime) -> list[Granted]:
-        """What this user has granted that still holds, the latest first."""
-        return await self._found({"user": account, "revoked": False, "redeemed": True, "until": {"$gt": now}})
+    async def of_account(self, account: str, now: datetime, most: int) -> list[Granted]:
+        """What this user has granted that still holds, the latest first; not more than `most`."""
+        asked = {"user": account, "revoked": False, "redeemed": True, "until": {"$gt": now}}
+        return await self._found(asked, most)
 
     async def of_session(self, session: str, now: datetime) -> list[Granted]:
         """What holds as long as this session of a browser does."""
         return await self._found({"session": session, "revoked": False, "until": {"$gt": now}})
 
-    async def _found(self, asked: Document) -> list[Granted]:
+    async def _found(self, asked: Document, most: int = 0) -> list[Granted]:
+        """0: all of them."""
         with translated():
-            found = await self._grants.find(asked, sort=[("made", -1)]).to_list()
+            found = await self._grants.find(asked, sort=[("made", -1)], limit=most).to_list()
         return [_granted(fields) for fields in found]
 
     async def _changed(

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from fhir_server.api.authorization import apps
 from fhir_server.pipeline.authorizing.sessions import begun, session_of
 from fhir_server.smart.clients import Client
 from fhir_server.smart.revocations import of_client
@@ -134,3 +135,22 @@ async def test_a_relative_who_speaks_for_the_patient_no_more_gives_nothing_more(
         (await http.put("/RelatedPerson/ron", json={**relative, **after})).raise_for_status()
     answer = await refreshed(server, App("public"), again.json())
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_the_page_shows_the_latest_of_very_many_and_says_so(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clinician launches apps all day; each line says whose record it is about."""
+    monkeypatch.setattr(apps, "APPS_SHOWN_MAX", 2)
+    await add_user(server, "busy", "Practitioner/dora")
+    person = a_person(server)
+    for _ in range(3):
+        await given(server, App("public"), "busy", "launch/patient patient/*.rs")
+    page = await person.logs_in(await person.opens(f"{ORIGIN}/auth/login"), "busy", PASSWORD)
+    assert page.text.count("End access") == 2
+    assert page.text.count("Patient/ann") == 2
+    assert "the latest 2" in page.text
+    form = next(one for one in forms(page) if any(name == "grant" for name, _ in one.buttons))
+    page = await person.posts(form, grant=dict(form.buttons)["grant"])
+    assert page.text.count("End access") == 2
+    assert "the latest 2" not in page.text

@@ -70,7 +70,7 @@ async def test_nothing_of_a_revoked_grant_is_redeemed_or_renewed(store: Store) -
     assert not await store.grants.revoke(granted.id)
     assert not await store.grants.redeem(granted, "r", NOW, LATER)
     assert not await store.grants.renew(granted, "r", NOW, LATER)
-    assert await store.grants.of_account("account-ann", NOW) == []
+    assert await store.grants.of_account("account-ann", NOW, 10) == []
 
 
 def test_a_tokens_text_says_which_grant_it_is_of_and_does_not_tell_the_handle() -> None:

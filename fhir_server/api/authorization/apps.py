@@ -6,6 +6,8 @@ https://hl7.org/fhir/smart-app-launch/conformance.html#metadata (management_endp
 
 from __future__ import annotations
 
+from typing import Final
+
 from fhir_server.api.authorization.browser import Visit, led, page
 from fhir_server.api.authorization.cookies import Cookies, form_token
 from fhir_server.api.pages.people import AppLine, AppsView, MessageView, apps_page, message_page
@@ -15,7 +17,13 @@ from fhir_server.pipeline.authorizing.recording import Who, record
 from fhir_server.pipeline.authorizing.revoking import revoke_grant
 from fhir_server.pipeline.authorizing.sessions import Session, ended
 from fhir_server.pipeline.services import Services
+from fhir_server.smart.clients import Client
+from fhir_server.smart.grants import Granted
+from fhir_server.smart.users import User
 from fhir_server.smart.words import in_words
+
+APPS_SHOWN_MAX: Final = 200
+"""The latest; those before them are shown as these are ended or are over."""
 
 
 class Apps:
@@ -31,21 +39,19 @@ class Apps:
         return await self._page(visit.session)
 
     async def _page(self, session: Session, problem: str | None = None) -> Response:
-        services = self._services
-        lines = []
-        for one in await services.store.grants.of_account(session.user.id, services.clock()):
-            client = await services.store.clients.get(one.client)
-            lines.append(
-                AppLine(
-                    one.id,
-                    one.client if client is None else client.name,
-                    f"{one.made:%d %B %Y}",
-                    f"{one.used:%d %B %Y}",
-                    words=tuple(in_words(word) for word in one.scope.split(" ")),
-                )
-            )
-        csrf = form_token(session.secret)
-        view = AppsView(APPS_PATH, csrf, session.user.name, tuple(lines), LOGOUT_PATH, problem=problem)
+        services, user = self._services, session.user
+        held = await services.store.grants.of_account(user.id, services.clock(), APPS_SHOWN_MAX + 1)
+        shown = held[:APPS_SHOWN_MAX]
+        clients = {id: await services.store.clients.get(id) for id in {one.client for one in shown}}
+        view = AppsView(
+            APPS_PATH,
+            form_token(session.secret),
+            user.name,
+            tuple(_line(one, clients[one.client], user) for one in shown),
+            LOGOUT_PATH,
+            latest=len(shown) if len(held) > len(shown) else None,
+            problem=problem,
+        )
         return page(200, apps_page(view), None)
 
     async def revoke(self, visit: Visit) -> Response:
@@ -70,3 +76,15 @@ class Apps:
             await self._services.store.append(told)
         told_page = message_page(MessageView("You are logged out", "You can close this page."))
         return page(200, told_page, None, headers)
+
+
+def _line(held: Granted, client: Client | None, user: User) -> AppLine:
+    about = "" if held.patient is None else f"Patient/{held.patient}"
+    return AppLine(
+        held.id,
+        held.client if client is None else client.name,
+        f"{held.made:%d %B %Y}",
+        f"{held.used:%d %B %Y}",
+        "" if about == user.fhir_user else about,
+        tuple(in_words(word) for word in held.scope.split(" ")),
+    )

@@ -119,7 +119,7 @@ class AppsView:
     """
     The apps that have access. Posts `grant`, the one to end; `log_out` is where logging out is posted.
 
-    `done` says what was done, after it was.
+    `done` says what was done, after it was; `latest` how many are shown, where there are more of them.
     """
 
     action: str
@@ -128,6 +128,7 @@ class AppsView:
     apps: tuple[AppLine, ...]
     log_out: str
     done: str | None = None
+    latest: int | None = None
     problem: str | None = None
 
 
