@@ -36,6 +36,7 @@ PUBLIC = App("public")
 async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     async with launching(mongodb_url, tmp_path_factory.mktemp("data")) as running:
         await add_user(running, "paula", "Person/paula")
+        await add_user(running, "rolf", "PractitionerRole/rolf")
         yield running
 
 
@@ -143,6 +144,7 @@ async def test_no_more_is_granted_than_the_app_is_registered_for(server: Server)
         ("ann", {"ann"}),
         ("bob", {"bob"}),
         ("dora", {"ann", "bob"}),
+        ("rolf", {"ann", "bob"}),
         ("rita", set()),
         ("paula", set()),
     ],
