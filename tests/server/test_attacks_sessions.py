@@ -328,6 +328,35 @@ async def test_nothing_is_allowed_that_was_not_offered(server: Watched, ann: Per
     assert told_to_app(await ann.posts(form, decision="allow", **WIDER[name]))["error"] == "access_denied"
 
 
+# What an organisation decides for its clinicians.
+
+LAUNCHED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
+    "for this one": ({"user": "Practitioner/dora"}, {}, "code"),
+    "for nobody by name": ({}, {}, "consent"),
+    "and asked to ask": ({"user": "Practitioner/dora"}, {"prompt": "consent"}, "consent"),
+    "for a colleague": ({"user": "Practitioner/dan"}, {}, "error"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHED)
+async def test_what_is_decided_for_a_clinician_is_given_for_no_other(
+    server: Watched, dora: Person, name: str
+) -> None:
+    """[A8, A9, X15] In a browser in which somebody is logged in already, perhaps the colleague before."""
+    told, asked, expected = LAUNCHED[name]
+    app = App(f"decided-{expected}-{len(asked)}", PUBLIC.redirect_uri)
+    await add_app(server, app, decided_for_clinicians=True)
+    async with server.as_("__launch system/*.rs") as http:
+        made = await http.post(f"{ORIGIN}/auth/launch", json={"client_id": app.id, "patient": "ann", **told})
+    asks = app.asks("launch patient/*.rs", launch=made.json()["launch"], **asked)
+    answer = await dora.opens(AUTHORIZE, params=asks)
+    if expected == "consent":
+        assert dora.where.startswith(f"{ORIGIN}/auth/consent")
+        assert "code" in told_to_app(await dora.allows(answer))
+    else:
+        assert expected in told_to_app(answer)
+
+
 # A second factor.
 
 

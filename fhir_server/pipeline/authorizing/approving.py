@@ -91,8 +91,15 @@ def _is_told(word: str, asked: Asked) -> bool:
 
 
 async def is_decided(asked: Asked, session: Session, services: Services) -> bool:
-    """Has the organisation decided for this clinician, whom an EHR launched the app for?"""
-    if asked.launched is None or not chooses(session):
+    """
+    Has the organisation decided for this clinician, whom an EHR launched the app for?
+
+    It is this one when the EHR says so, or when they have logged in for this: in a browser that several
+    people use, who is logged in may be the one before.
+    """
+    if asked.launched is None or asked.prompt_consent or not chooses(session):
+        return False
+    if asked.launched.get("user") != session.user.fhir_user and session.auth_time < asked.made:
         return False
     client = await services.store.clients.get(asked.client)
     return client is not None and client.decided_for_clinicians

@@ -54,6 +54,7 @@ class Asked:
     challenge: str
     nonce: str | None
     prompt_login: bool
+    prompt_consent: bool
     seconds_max: int | None
     launched: Mapping[str, Any] | None
     made: datetime
@@ -160,6 +161,7 @@ async def _kept(
         request.challenge,
         request.nonce,
         "login" in request.prompt,
+        "consent" in request.prompt,
         request.seconds_max,
         await _launched(request, services),
         now,
