@@ -2,8 +2,8 @@
 `make bench`: what this server does in a second, beside what the database's driver does in one.
 
 It starts a server in a folder of its own, fills it with synthetic patients, and measures one thing
-after the other: reads, creates, updates, Bundles, searches, a lone read, validation; then where the
-CPU time goes. docs/performance.md explains the report.
+after the other: reads, creates, updates, Bundles, searches, a lone read, reads beside a flood of logins,
+validation; then where the CPU time goes. docs/performance.md explains the report.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import Final
 
 from conformance.bench import data
 from conformance.bench.figures import Comparison, Figures
+from conformance.bench.logins import logins
 from conformance.bench.options import Options, options
 from conformance.bench.raw import raw_driver
 from conformance.bench.reading import lone_reads, reads
 from conformance.bench.report import lines, machine, say, write
 from conformance.bench.scene import Scene
+from conformance.bench.scopes import shares
 from conformance.bench.searching import searches
 from conformance.bench.server import serving
 from conformance.bench.stages import costs
@@ -34,6 +36,7 @@ from conformance.bench.writing import bundles, creates, updates
 COMPARISONS: Final[tuple[Callable[[Scene], AsyncIterator[Comparison]], ...]] = (
     reads,
     lone_reads,
+    logins,
     searches,
     creates,
     updates,
@@ -67,7 +70,8 @@ async def _figures(scene: Scene) -> Figures:
         "supervisor": usage([scene.server.supervisor]).resident_bytes,
         "mongod": usage([scene.server.mongod]).resident_bytes,
     }
-    return Figures(comparisons, await costs(scene), memory, machine())
+    cpu = await costs(scene)
+    return Figures(comparisons, cpu, await shares(scene, cpu), memory, machine())
 
 
 def main() -> None:

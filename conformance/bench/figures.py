@@ -9,8 +9,8 @@ from typing import Literal
 
 from conformance.bench.rounds import Rounds, Run
 
-Figure = Literal["rate", "median"]
-"""Units a second, of which more is better; or milliseconds of the median operation, of which less is."""
+Figure = Literal["rate", "median", "p95"]
+"""Units a second, of which more is better; or milliseconds of the median or a slow one, of which less is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,10 @@ class Comparison:
 
     @property
     def _of(self) -> Callable[[Run], float]:
-        return (lambda run: run.rate) if self.figure == "rate" else (lambda run: run.percentile(0.5))
+        if self.figure == "rate":
+            return lambda run: run.rate
+        share = 0.5 if self.figure == "median" else 0.95
+        return lambda run: run.percentile(share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,35 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """CPU microseconds of one part, round by round, of what it is part of or may take; a goal, or none."""
+
+    what: str
+    microseconds: tuple[float, ...]
+    limit: str
+    of_microseconds: float
+    percent_max: float | None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.microseconds)
+
+    @property
+    def percent(self) -> float:
+        return self.median / self.of_microseconds * 100
+
+    @property
+    def is_met(self) -> bool | None:
+        return None if self.percent_max is None else self.percent < self.percent_max
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything, in the order of the report; memory in bytes by process."""
 
     comparisons: list[Comparison]
     costs: list[Cost]
+    shares: list[Share]
     memory: dict[str, int]
     machine: dict[str, str]
 

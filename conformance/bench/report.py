@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from conformance.bench.figures import Comparison, Cost, Figures
+from conformance.bench.figures import Comparison, Cost, Figures, Share
 
 
 def say(line: str) -> None:
@@ -41,6 +41,8 @@ def lines(figures: Figures) -> Iterator[str]:
     yield ""
     yield from _table(["stage", *_staged(figures)], _stages(figures))
     yield ""
+    yield from _table(_SHARE, [_shared(share) for share in figures.shares])
+    yield ""
     yield "Resident memory: " + ", ".join(
         f"{name} {size / (1 << 20):,.0f} MiB" for name, size in figures.memory.items()
     )
@@ -52,12 +54,32 @@ def write(figures: Figures, path: Path) -> None:
         "machine": figures.machine,
         "comparisons": [_as_json(comparison) for comparison in figures.comparisons],
         "cpu_microseconds": [{**asdict(cost), "remainder": cost.remainder} for cost in figures.costs],
+        "shares": [
+            {**asdict(share), "percent": share.percent, "met": share.is_met} for share in figures.shares
+        ],
         "resident_bytes": figures.memory,
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
 
 
 _HEAD = ["what", "ours", "p50 / p95 ms", "against", "raw", "p50 / p95 ms", "ratio", "(rounds)", "goal", "met"]
+
+
+_SHARE = ["part", "microseconds", "(rounds)", "of", "microseconds", "percent", "goal", "met"]
+_MET = {True: "yes", False: "NO", None: ""}
+
+
+def _shared(share: Share) -> list[str]:
+    return [
+        share.what,
+        f"{share.median:,.2f}",
+        f"({min(share.microseconds):,.2f}-{max(share.microseconds):,.2f})",
+        share.limit,
+        f"{share.of_microseconds:,.0f}",
+        f"{share.percent:.1f} %",
+        "" if share.percent_max is None else f"< {share.percent_max:g} %",
+        _MET[share.is_met],
+    ]
 
 
 def _compared(comparison: Comparison) -> list[str]:
@@ -72,7 +94,7 @@ def _compared(comparison: Comparison) -> list[str]:
         f"{comparison.ratio:.2f}",
         f"({min(ratios):.2f}-{max(ratios):.2f})",
         str(comparison.goal or ""),
-        {True: "yes", False: "NO", None: ""}[comparison.is_met],
+        _MET[comparison.is_met],
     ]
 
 

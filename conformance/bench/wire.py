@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -53,6 +53,7 @@ class Answer:
 
     status: int
     body: bytes
+    head: bytes
 
 
 async def drive(
@@ -62,8 +63,13 @@ async def drive(
     in_flight: int,
     expected: frozenset[int] = frozenset({200}),
     seen: Callable[[Answer], None] | None = None,
+    hosts: Sequence[str] = (),
 ) -> Run:
-    """Send all requests, `in_flight` at a time; `seen` is given each answer."""
+    """
+    Send all requests, `in_flight` at a time; `seen` is given each answer.
+
+    The connections come from these `hosts` in turns, where there are any.
+    """
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
 
@@ -75,8 +81,15 @@ async def drive(
             seen(answer)
 
     connections = [
-        (await loop.create_connection(lambda: _Connection(requests, answered), address.host, address.port))[1]
-        for _ in range(in_flight)
+        (
+            await loop.create_connection(
+                lambda: _Connection(requests, answered),
+                address.host,
+                address.port,
+                local_addr=(hosts[number % len(hosts)], 0) if hosts else None,
+            )
+        )[1]
+        for number in range(in_flight)
     ]
     started = time.perf_counter()
     for connection in connections:
@@ -131,7 +144,7 @@ class _Connection(asyncio.Protocol):
         status = _STATUS.match(whole)
         assert status is not None, "an answer begins with its status"
         try:
-            self._answered(Answer(int(status[1]), whole[self._head :]), seconds)
+            self._answered(Answer(int(status[1]), whole[self._head :], whole[: self._head]), seconds)
         except UnexpectedAnswer as error:
             self._end(error)
         else:

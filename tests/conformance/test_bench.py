@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from conformance.bench.__main__ import measured
-from conformance.bench.figures import Comparison, Figures, Goal
+from conformance.bench.figures import Comparison, Figures, Goal, Share
 from conformance.bench.options import Options, options
 from conformance.bench.report import lines, write
 from conformance.bench.rounds import Allowance, Rounds, Run
@@ -27,6 +27,7 @@ def test_each_goal_is_compared_with_the_raw_driver(figures: Figures) -> None:
         "< 1",
         "< 1",
         "< 1.5",
+        "< 3",
         ">= 0.3",
         ">= 0.5",
         ">= 0.5",
@@ -46,6 +47,31 @@ def test_the_cpu_time_of_each_stage_is_named(figures: Figures) -> None:
     assert all(cost.workers >= 0 and cost.mongod >= 0 for cost in figures.costs)
 
 
+def test_what_scopes_and_tokens_cost_is_told_as_a_share(figures: Figures) -> None:
+    whats = [share.what for share in figures.shares]
+    assert whats == [
+        "scopes: system/*.cruds",
+        "scopes: user/*.rs",
+        "scopes: patient/*.rs",
+        "scopes: three granular ones",
+        "token: remembered",
+        "token: new",
+    ]
+    assert all(share.median > 0 and share.of_microseconds > 0 for share in figures.shares)
+    assert [share.percent_max for share in figures.shares] == [10, 10, 10, 10, 100, None]
+
+
+def test_the_flood_of_logins_is_looked_at_or_refused(figures: Figures) -> None:
+    [flood] = [one for one in figures.comparisons if "logins" in one.what]
+    assert "429 with Retry-After" in flood.limit
+    assert flood.unit == "ms"
+
+
+def test_a_share_is_that_of_the_median_of_its_rounds() -> None:
+    share = Share("scopes", (1.0, 3.0, 2.0), "a read", 40.0, 5.0)
+    assert (share.percent, share.is_met) == (5.0, False)
+
+
 def test_the_memory_of_each_process_is_named(figures: Figures) -> None:
     assert set(figures.memory) == {"workers", "supervisor", "mongod"}
     assert all(size > 0 for size in figures.memory.values())
@@ -54,6 +80,7 @@ def test_the_memory_of_each_process_is_named(figures: Figures) -> None:
 def test_the_report_names_each_comparison(figures: Figures) -> None:
     report = "\n".join(lines(figures))
     assert all(comparison.what in report for comparison in figures.comparisons)
+    assert all(share.what in report for share in figures.shares)
 
 
 def test_the_json_has_the_ratio_of_each_round(figures: Figures, tmp_path: Path) -> None:
