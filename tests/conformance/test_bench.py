@@ -48,8 +48,8 @@ def test_the_cpu_time_of_each_stage_is_named(figures: Figures) -> None:
 
 
 def test_what_scopes_and_tokens_cost_is_told_as_a_share(figures: Figures) -> None:
-    whats = [share.what for share in figures.shares]
-    assert whats == [
+    told = [share.what for share in figures.shares]
+    assert told == [
         "scopes: system/*.cruds",
         "scopes: user/*.rs",
         "scopes: patient/*.rs",

@@ -9,6 +9,7 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -70,6 +71,8 @@ log = structlog.get_logger()
 
 FORM_BYTES_MAX: Final = 65_536
 FORM_COOKIE_BYTES: Final = 24
+HELD_SECONDS: Final = 1.0
+"""How long a refusal of who comes too often is held back: as long as Retry-After says at least."""
 PAGES: Final = frozenset(
     (
         AUTHORIZE_PATH, LOGIN_PATH, SECOND_FACTOR_PATH, PATIENT_PATH, CONSENT_PATH, APPS_PATH, LOGOUT_PATH,
@@ -121,6 +124,9 @@ class Pages:
         except Exception as bug:  # The outermost place: what breaks has an answer, too.
             log.error("bug", request_id=contact.request_id, exc_info=bug)
             response = self._problem(500, "Something broke", "The log of the server knows what.", contact)
+        if response.status == TooMany.status:
+            # Who does not wait before coming again waits here: else to refuse them would keep us from others.
+            await asyncio.sleep(HELD_SECONDS)
         await response.send(send, request_id=contact.request_id, without_body=scope["method"] == "HEAD")
 
     async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, contact: Contact) -> Response:
