@@ -92,13 +92,7 @@ def register(
 
 
 def _register(told: Client, data_dir: Path | None, mongodb_url: str | None) -> None:
-    async def do(store: Store) -> bool:
-        if not await store.clients.register(told):
-            return False
-        await record_command(store, "client register", told.id)
-        return True
-
-    if not with_store("client", data_dir, mongodb_url, do):
+    if not with_store("client", data_dir, mongodb_url, lambda store: _registered(store, told)):
         fail(f"{told.id} is registered already")
 
 
@@ -140,6 +134,13 @@ def remove(
 
     if not with_store("client", data_dir, mongodb_url, do):
         fail("There is no client of this id")
+
+
+async def _registered(store: Store, told: Client) -> bool:
+    if not await store.clients.register(told):
+        return False
+    await record_command(store, "client register", told.id)
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:
