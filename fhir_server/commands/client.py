@@ -92,7 +92,7 @@ def register(
 
 
 def _register(told: Client, data_dir: Path | None, mongodb_url: str | None) -> None:
-    if not with_store("client", data_dir, mongodb_url, lambda store: _registered(store, told)):
+    if not with_store("client", data_dir, mongodb_url, lambda store: registered(store, told)):
         fail(f"{told.id} is registered already")
 
 
@@ -136,7 +136,8 @@ def remove(
         fail("There is no client of this id")
 
 
-async def _registered(store: Store, told: Client) -> bool:
+async def registered(store: Store, told: Client) -> bool:
+    """Make it known, recorded; False when the id is taken."""
     if not await store.clients.register(told):
         return False
     await record_command(store, "client register", told.id)

@@ -16,7 +16,9 @@ from typing import Final, NamedTuple
 
 import httpx
 
+from fhir_server.commands.client import registered
 from fhir_server.commands.deployment import opened, utc_now
+from fhir_server.commands.recording import record_command
 from fhir_server.commands.token import issue
 from fhir_server.pipeline.authorizing.addresses import beside
 from fhir_server.population.demo import demo_people, demo_population
@@ -117,12 +119,13 @@ async def _register(store: Store, base_url: str) -> None:
         (beside(base_url, "/demo/launch"),),
     )
     accepted(client, definitions().resource_types)
-    if await store.clients.register(client):
+    if await registered(store, client):
         return
     known = await store.clients.get(CLIENT_ID)
     if known is not None and known.redirect_uris != client.redirect_uris:
         moved = replace(known, redirect_uris=client.redirect_uris, launch_uris=client.launch_uris)
-        await store.clients.replace(known, moved)
+        if await store.clients.replace(known, moved):
+            await record_command(store, "client register", CLIENT_ID)
 
 
 async def _people(store: Store) -> list[Login]:
@@ -134,8 +137,9 @@ async def _people(store: Store) -> list[Login]:
             ("practitioner", f"Practitioner/{people.practitioner}"),
         ):
             password = new_password(secrets.token_urlsafe(PASSWORD_BYTES), new_name(name))
-            now, hashed = utc_now(), await passwords.hashed(password)
-            if await store.users.add(User(str(uuid.uuid4()), new_name(name), hashed, who, now, now)):
+            id, now, hashed = str(uuid.uuid4()), utc_now(), await passwords.hashed(password)
+            if await store.users.add(User(id, new_name(name), hashed, who, now, now)):
+                await record_command(store, "user add", id, fhir_user=who)
                 made.append(Login(name, password, who))
     finally:
         passwords.close()

@@ -30,6 +30,9 @@ async def test_passwords_are_shown_once_and_the_app_moves_with_the_port(
             ]
             assert f"{first.origin}/demo/callback" in await first.server.operated("client", "list")
             async with first.server.client() as client:
+                for interaction in ("client-register", "user-add"):
+                    found = await client.get(f"/AuditEvent?subtype={interaction}&_summary=count")
+                    assert found.json()["total"] >= 1, interaction
                 for path in (f"Patient/{people.patient}", f"Encounter/{people.encounter}"):
                     assert (await client.get(f"/{path}")).status_code == httpx.codes.OK
         async with started(mongodb_url, database, tmp_path) as second:

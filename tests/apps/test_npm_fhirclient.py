@@ -128,7 +128,7 @@ async def test_an_ehr_launches_it(window: Window, demo: Demo, app: App) -> None:
 
 
 async def test_it_refreshes_its_token_again_and_again(window: Window, demo: Demo, app: App) -> None:
-    """The library sends no client_id with a refresh token of a public client. [F1]"""
+    """[F1] The library sends no client_id with a refresh token of a public client."""
     sent: list[str] = []
     window.page.on("request", lambda request: sent.append(request.post_data or ""))
     await launched(window, demo, app)
@@ -156,7 +156,7 @@ async def test_it_is_told_when_the_person_does_not_allow_it(window: Window, demo
 async def test_an_origin_that_no_app_has_registered_reads_nothing(
     window: Window, demo: Demo, app: App
 ) -> None:
-    """The same app at another origin gets as far as the browser lets it: no further than discovery. [D9]"""
+    """[D9] The same app at another origin gets as far as the browser lets it: no further than discovery."""
     files = {"/launch.html": PAGE, "/app.html": PAGE, "/app.js": APP, "/fhir-client.js": LIBRARY.read_bytes()}
     async with files_served(files) as origin:
         await window.page.goto(f"{origin}/app.html")
