@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from fhir_server.smart.jwks import JwksError, key_set
 from fhir_server.smart.redirects import URIS_MAX, InvalidRedirect, origin_of, require_redirect
-from fhir_server.smart.scopes import EXTENSIONS, WORDS, context_of, granted
+from fhir_server.smart.scopes import EXTENSIONS, SCOPE_CHARACTERS_MAX, SCOPES_MAX, WORDS, context_of, granted
 from fhir_server.smart.state_codes import InvalidStateCode, state_codes
 
 NAME_CHARACTERS_MAX: Final = 200
@@ -124,6 +124,8 @@ def _require_addresses(redirect_uris: tuple[str, ...], launch_uris: tuple[str, .
 
 
 def _require_scope(scope: str, known_types: frozenset[str], *, is_app: bool) -> None:
+    if len(scope) > SCOPE_CHARACTERS_MAX or len(scope.split(" ")) > SCOPES_MAX:
+        raise InvalidClient(f"A client has at most {SCOPES_MAX} scopes, of {SCOPE_CHARACTERS_MAX} characters")
     for word in scope.split(" "):
         found = granted(word, known_types)
         known = word in EXTENSIONS if not is_app else word in WORDS or context_of(word) is not None

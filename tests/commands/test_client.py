@@ -51,6 +51,7 @@ async def test_a_service_is_registered_listed_and_removed(
         (("--scope", "everything", "--jwks-url", "https://keys.example"), "no scope that this server knows"),
         (("--scope", "system/*.rs", "--jwks-url", "ftp://keys.example"), "begins with https://"),
         (("--scope", "system/*.rs", "--jwks-url", "https://a", "--client-id", "a b"), "client_id"),
+        (("--scope", " ".join(["system/*.rs"] * 201), "--jwks-url", "https://a"), "at most 200 scopes"),
     ],
 )
 def test_what_cannot_be_registered_is_refused_with_the_reason(arguments: tuple[str, ...], said: str) -> None:
