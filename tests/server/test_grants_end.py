@@ -154,3 +154,20 @@ async def test_the_page_shows_the_latest_of_very_many_and_says_so(
     page = await person.posts(form, grant=dict(form.buttons)["grant"])
     assert page.text.count("End access") == 2
     assert "the latest 2" not in page.text
+
+
+async def test_who_is_disabled_as_they_log_in_begins_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await add_user(server, "too-late", "Patient/ann")
+    tickets = server.services.store.tickets
+    kept = tickets.put
+
+    async def put_as_they_are_disabled(*told: Any) -> None:
+        await kept(*told)
+        assert await server.services.store.users.disable(user.id)
+
+    monkeypatch.setattr(tickets, "put", put_as_they_are_disabled)
+    person = a_person(server)
+    answer = await person.logs_in(await person.opens(f"{ORIGIN}/auth/login"), "too-late", PASSWORD)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (400, False)

@@ -15,6 +15,8 @@ from fhir_server.api.request import Request
 from fhir_server.api.response import Headers, Response
 from fhir_server.pipeline.authorizing.asking import Asked
 from fhir_server.pipeline.authorizing.sessions import Session
+from fhir_server.pipeline.logging_in import LockedOut, LoginRefused
+from fhir_server.r4.errors import TooMany
 from fhir_server.smart.caller import Contact
 
 HTML: Final = b"text/html; charset=utf-8"
@@ -50,3 +52,12 @@ def page(status: int, body: bytes, waiting: Asked | None, headers: Headers | Non
 def led(url: str) -> Response:
     """Go there, by GET: https://www.rfc-editor.org/rfc/rfc9700#section-4.12"""
     return Response(303, [(b"location", url.encode()), (b"referrer-policy", b"no-referrer")], b"")
+
+
+def later(response: Response, refusal: LoginRefused | LockedOut | TooMany) -> Response:
+    """The same, with when it is worth to come again, where that is known."""
+    if isinstance(refusal, LoginRefused):
+        return response
+    seconds = refusal.seconds if isinstance(refusal, LockedOut) else refusal.retry_after_seconds
+    response.headers.append((b"retry-after", str(seconds).encode()))
+    return response
