@@ -21,6 +21,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from fhir_server.smart.clients import CLIENT_ID
 from fhir_server.smart.jwks import ALGORITHMS
 
 ASSERTION_CHARACTERS_MAX: Final = 8_192
@@ -79,6 +80,8 @@ def unverified(text: str) -> Unverified:
     client_id = claims.get("iss")
     if not isinstance(client_id, str) or client_id != claims.get("sub"):
         raise Refused("`iss` and `sub` are both the client_id")
+    if not CLIENT_ID.fullmatch(client_id):
+        raise Refused("`iss` is no client_id")
     return Unverified(text, client_id, algorithm, kid, jku)
 
 
@@ -100,8 +103,9 @@ def verified(told: Unverified, key: RSAKey | ECKey, *, audience: str, now: int) 
         if name in claims and (moment is None or moment > now + CLOCK_SKEW_SECONDS):
             raise Refused(f"`{name}` is a time that has come")
     jti = claims.get("jti")
-    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_CHARACTERS_MAX:
-        raise Refused(f"`jti` is a text of up to {JTI_CHARACTERS_MAX} characters")
+    # JSON can write half a character, which is no text and not printable.
+    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_CHARACTERS_MAX or not jti.isprintable():
+        raise Refused(f"`jti` is a text of up to {JTI_CHARACTERS_MAX} printable characters")
     return Proof(told.client_id, jti, expires)
 
 

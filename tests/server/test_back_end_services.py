@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from fhir_server.r4.definitions import definitions
@@ -354,3 +355,15 @@ async def test_discovery_says_how_to_get_a_token(server: Server) -> None:
     assert told["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
     assert "client_credentials" in told["grant_types_supported"]
     assert told["code_challenge_methods_supported"] == ["S256"]
+
+
+@pytest.mark.parametrize("half", [{"iss": "\ud800", "sub": "\ud800"}, {"jti": "\ud800"}], ids=["iss", "jti"])
+async def test_half_a_character_breaks_nothing(
+    server: Server, service: BackEnd, half: dict[str, str]
+) -> None:
+    """[B5, R340] JSON can write what is no text: a lone surrogate."""
+    key = service.keys[0]
+    said = {"iss": service.id, "sub": service.id, "aud": TOKEN, "exp": service.now + 200, "jti": "x", **half}
+    header = {"alg": "RS384", "typ": "JWT", "kid": key.kid}
+    assertion = jws.serialize_compact(header, json.dumps(said).encode(), key, algorithms=["RS384"])
+    refused(await ask(server, service.form(assertion)), "invalid_client", 401)

@@ -101,12 +101,10 @@ async def _by_assertion(form: Mapping[str, str], services: Services) -> Client:
 async def _proven(
     client: Client | None, told: Unverified, form: Mapping[str, str], services: Services
 ) -> Client:
-    if client is None:
-        raise Refused(_UNKNOWN)
-    if told.jku is not None and told.jku != client.jwks_uri:
-        raise Refused("The header's `jku` is not the URL that was registered")
-    if form.get("client_id", client.id) != client.id:
+    if form.get("client_id", told.client_id) != told.client_id:
         raise Refused("`client_id` is not that of the assertion")
+    if client is None or (told.jku is not None and told.jku != client.jwks_uri):
+        raise Refused(_UNKNOWN)
     await _require_proof(client, told, services)
     return client
 
