@@ -180,7 +180,7 @@ _SCOPES: Final[Mapping[Capability, tuple[str, ...]]] = {
     "sso-openid-connect": ("openid", "fhirUser"),
     "launch-ehr": ("launch",),
     "context-standalone-patient": ("launch/patient",),
-    "context-standalone-encounter": ("launch/encounter",),
+    "context-ehr-encounter": ("launch/encounter",),
     "permission-offline": ("offline_access",),
     "permission-online": ("online_access",),
     "permission-patient": ("patient/*.cruds",),

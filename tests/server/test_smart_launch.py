@@ -324,3 +324,22 @@ async def test_it_decides_for_nobody_else(server: Server, name: str, *, launches
     page = await person.opens(AUTHORIZE, params=app.asks(scope, **told))
     page = await person.logs_in(page, name, PASSWORD)
     assert person.where.startswith(f"{ORIGIN}/auth/consent")
+
+
+async def test_a_user_who_may_not_see_the_encounter_is_not_told_it(server: Server) -> None:
+    """[A8, S7]"""
+    async with server.as_() as http:
+        visit = {
+            "resourceType": "Encounter",
+            "id": "gone",
+            "status": "finished",
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
+            "subject": {"reference": "Patient/ann"},
+        }
+        assert (await http.put("/Encounter/gone", json=visit)).status_code == httpx.codes.CREATED
+        made = await launched(server, PUBLIC, patient="ann", encounter="gone")
+        assert (await http.delete("/Encounter/gone")).is_success
+    person = a_person(server)
+    page = await person.opens(AUTHORIZE, params=PUBLIC.asks("launch patient/*.rs", launch=made))
+    told = told_to_app(await person.logs_in(page, "dora", PASSWORD))
+    assert told["error"] == "access_denied"

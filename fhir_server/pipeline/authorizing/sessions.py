@@ -28,7 +28,7 @@ PENDING_SECONDS: Final = 300
 """Time to come with the second factor."""
 OURSELVES: Final = "authorization-server"
 """The client that the pages are, in records."""
-_RIGHTS: Final = "user/Patient.rs user/RelatedPerson.rs"
+_RIGHTS: Final = "user/Patient.rs user/RelatedPerson.rs user/Encounter.r"
 
 
 @dataclass(frozen=True, slots=True)

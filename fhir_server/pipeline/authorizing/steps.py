@@ -59,9 +59,14 @@ async def next_step(asked: Asked, session: Session | None, services: Services, c
 async def with_patient(
     asked: Asked, patient: str, session: Session, services: Services, contact: Contact
 ) -> Asked:
-    """The request, of this patient. Raises AuthorizationRefused when the user may not see them."""
+    """
+    The request, of this patient. Raises AuthorizationRefused when the user may not see them, or the encounter
+    that the EHR told.
+    """
     if not (session.user.fhir_user or "").startswith("RelatedPerson/"):
         await readable(Key("Patient", patient), session, services, contact)
+        if encounter := (asked.launched or {}).get("encounter"):
+            await readable(Key("Encounter", encounter), session, services, contact)
     return await _changed(asked, services, patient=patient)
 
 
