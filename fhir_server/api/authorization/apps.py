@@ -38,7 +38,9 @@ class Apps:
             return led(LOGIN_PATH)
         return await self._page(visit.session)
 
-    async def _page(self, session: Session, problem: str | None = None) -> Response:
+    async def _page(
+        self, session: Session, problem: str | None = None, *, done: str | None = None
+    ) -> Response:
         services, user = self._services, session.user
         held = await services.store.grants.of_account(user.id, services.clock(), APPS_SHOWN_MAX + 1)
         shown = held[:APPS_SHOWN_MAX]
@@ -50,6 +52,7 @@ class Apps:
             tuple(_line(one, clients[one.client], user) for one in shown),
             LOGOUT_PATH,
             latest=len(shown) if len(held) > len(shown) else None,
+            done=done,
             problem=problem,
         )
         return page(200, apps_page(view), None)
@@ -64,7 +67,9 @@ class Apps:
         await revoke_grant(held.id, services)
         who = Who(held.client, user.id, user.fhir_user, held.patient)
         await services.store.append(record("revocation", 200, visit.contact, services, who))
-        return led(APPS_PATH)
+        client = await services.store.clients.get(held.client)
+        name = held.client if client is None else client.name
+        return await self._page(visit.session, done=f"{name} has no access any more.")
 
     async def log_out(self, visit: Visit) -> Response:
         headers = self._cookies.cleared(self._cookies.session)
