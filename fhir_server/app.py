@@ -174,7 +174,7 @@ class Application:
         fhir = Fhir(services, self._metrics, self._base_path, flood)
         origins = Origins(settings.cors_origins, store.clients.all, time.monotonic)
         if services.bearers.external is None:
-            self._authorization = _with_cors(Authorization(services, flood), origins)
+            self._authorization = Cors(Authorization(services, flood), origins)
             self._pages = Pages(services, flood)
         else:
             self._provider = services.bearers.external.provider
@@ -183,7 +183,7 @@ class Application:
         counting = _for_ever(fhir.count_refusals(), "counting")
         self._open.callback(counting.cancel)
         self._open.push_async_callback(fhir.write_counted_refusals)
-        self._fhir = _with_cors(fhir, origins)
+        self._fhir = Cors(fhir, origins)
         if self._mllp is not None:
             await self._open.enter_async_context(hl7v2_feed(self, self._mllp, services))
         return services
@@ -320,16 +320,6 @@ def _preparing(settings: Settings) -> Preparing:
             memory_bytes_max=settings.bundle_memory_bytes_max,
         ),
     )
-
-
-def _with_cors(application: Fhir | Authorization, origins: Origins) -> Any:
-    guarded = Cors(application, origins)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        # What anybody may know is for scripts of any origin, and says so itself.
-        await (application if application.is_public(scope) else guarded)(scope, receive, send)
-
-    return app
 
 
 def _is_below(path: str, base: str) -> bool:

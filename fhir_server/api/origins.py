@@ -14,7 +14,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -75,10 +75,19 @@ class Origins:
         return origin in self._always or origin in known
 
 
-class Cors(CORSMiddleware):
-    """Preflights, and the headers of answers to other origins; what has no Origin passes by."""
+class Guarded(Protocol):
+    """An ASGI application that says itself who may read what is public of it."""
 
-    def __init__(self, app: Any, origins: Origins) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def is_public(self, scope: Scope) -> bool:
+        """Is it an address that takes no token, for scripts of any origin?"""
+
+
+class Cors(CORSMiddleware):
+    """Preflights, and the headers of answers to other origins. What has no Origin, or is public, passes by."""
+
+    def __init__(self, app: Guarded, origins: Origins) -> None:
         super().__init__(
             app,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
@@ -89,11 +98,12 @@ class Cors(CORSMiddleware):
                             "X-Security-Context"],
         )  # fmt: skip
         self._origins = origins
+        self._guarded = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        if origin is None:
-            await self.app(scope, receive, send)
+        if origin is None or self._guarded.is_public(scope):
+            await self._guarded(scope, receive, send)
             return
         await self._origins.look_for(origin.decode("latin-1"))
         await super().__call__(scope, receive, send)

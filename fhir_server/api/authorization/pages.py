@@ -140,12 +140,10 @@ class Pages:
         self._flood.require_calm(address, "authorize")
         self._require_rate(address)
         try:
-            secret = await asked(visit.pairs, visit.session, self._services, visit.contact)
+            waiting = await asked(visit.pairs, visit.session, self._services, visit.contact)
         except (Refused, Unredirectable):
             self._flood.refused(address, "authorize")
             raise
-        waiting = await request_of(secret, self._services)
-        assert waiting is not None, "it was kept a moment ago"
         return await self._way.go_on(waiting, visit.session, visit.contact)
 
     def _require_rate(self, address: str) -> None:

@@ -76,9 +76,9 @@ class Asked:
 
 async def asked(
     told: Sequence[tuple[str, str]], session: Session | None, services: Services, contact: Contact
-) -> str:
+) -> Asked:
     """
-    The secret of the request that these parameters make.
+    The request that these parameters make; it waits from now on.
 
     Raises Unredirectable, Refused, and Unavailable; refusals are recorded.
     """
@@ -142,7 +142,7 @@ async def _client_of(told: Sequence[tuple[str, str]], services: Services) -> Cli
 
 async def _kept(
     told: Sequence[tuple[str, str]], client: Client, session: Session | None, services: Services
-) -> str:
+) -> Asked:
     site = Site(services.settings.base_url, services.zone)
     request = authorization_request(told, client, definitions().resource_types, site)
     if "none" in request.prompt:
@@ -171,7 +171,7 @@ async def _kept(
     )
     value = {field.name: getattr(waiting, field.name) for field in fields(waiting) if field.name != "secret"}
     await services.store.tickets.put("request", secret, value, now + REQUEST_LIFETIME)
-    return secret
+    return waiting
 
 
 async def _launched(request: AuthorizationRequest, services: Services) -> Mapping[str, Any] | None:

@@ -137,14 +137,12 @@ async def _for_code(
 ) -> tuple[Issued, Who]:
     secret = "" if told is None else told.secret
     if granted is not None and granted.redeemed and compare_digest(secret, granted.code):
-        await revoke_grant(granted.id, services)
-        raise OAuthRefused("invalid_grant", "The code has been used: what it gave holds no more")
+        raise await _used_again("code", granted, services)
     good = require_code(granted, secret, client, form, now)
     await _require_user(good, services, contact)
     refresh, hashed = _refresh(form["code"]) if _is_refreshable(good) else (None, None)
     if not await services.store.grants.redeem(good, hashed, now, _until(good, services, now)):
-        await revoke_grant(good.id, services)
-        raise OAuthRefused("invalid_grant", "The code has been used: what it gave holds no more")
+        raise await _used_again("code", good, services)
     return await _issued(good, good.scope, refresh, services, now)
 
 
@@ -161,8 +159,7 @@ async def _for_refresh(
     assert told is not None, "there is a grant"
     assert good.refresh is not None, "it is refreshable"
     if not compare_digest(told.secret, good.refresh):
-        await revoke_grant(good.id, services)
-        raise OAuthRefused("invalid_grant", "The refresh token has been used: what was granted holds no more")
+        raise await _used_again("refresh token", good, services)
     site = Site(services.settings.base_url, services.zone)
     scope = scope_within(form.get("scope"), good.scope, definitions().resource_types, site)
     await _require_user(good, services, contact)
@@ -170,9 +167,14 @@ async def _for_refresh(
         raise OAuthRefused("invalid_grant", "The person is not online any more")
     refresh, hashed = _refresh(form["refresh_token"])
     if not await services.store.grants.renew(good, hashed, now, _until(good, services, now)):
-        await revoke_grant(good.id, services)
-        raise OAuthRefused("invalid_grant", "The refresh token has been used: what was granted holds no more")
+        raise await _used_again("refresh token", good, services)
     return await _issued(good, scope, refresh, services, now)
+
+
+async def _used_again(what: str, granted: Granted, services: Services) -> OAuthRefused:
+    """The refusal to raise: by a thief, or by who was robbed, so that nothing of the grant holds any more."""
+    await revoke_grant(granted.id, services)
+    return OAuthRefused("invalid_grant", f"The {what} has been used: what was granted holds no more")
 
 
 async def _require_user(granted: Granted, services: Services, contact: Contact) -> None:
