@@ -85,7 +85,7 @@ class Guarded(Protocol):
 
 
 class Cors(CORSMiddleware):
-    """Preflights, and the headers of answers to other origins. What has no Origin, or is public, passes by."""
+    """Preflights, and the headers of answers to other origins. What has no Origin or is public passes."""
 
     def __init__(self, app: Guarded, origins: Origins) -> None:
         super().__init__(

@@ -8,7 +8,7 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html, https://www.rfc-editor.or
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +25,6 @@ from tests.server.attacking import (
     Watched,
     a_request_id,
     allowed,
-    attacked,
     is_for_app,
     logged_in,
     over,
@@ -37,23 +36,6 @@ from tests.server.launching import AUTHORIZE, PASSWORD, a_person, add_app, add_u
 from tests.smart.browsing import ORIGIN, App, Form, Person, forms, told_to_app
 
 EVIL = '"><script>alert(1)</script>'
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

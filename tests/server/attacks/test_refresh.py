@@ -9,13 +9,12 @@ https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from fhir_server.smart.grants import presented
 from tests.server.attacking import (
@@ -24,44 +23,15 @@ from tests.server.attacking import (
     PUBLIC,
     RECORD,
     Watched,
-    attacked,
     logged_in,
     redeemed,
     refused_as,
     works,
 )
 from tests.server.launching import TOKEN, add_app, add_user
-from tests.server.running import serving
 from tests.smart.browsing import ORIGIN, App, Person, forms
 
 OFFLINE = f"{RECORD} offline_access"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def second(server: Watched, mongodb_url: str) -> AsyncIterator[Watched]:
-    """Another process's worth of the same server."""
-    told = server.services.settings
-    async with serving(
-        mongodb_url, told.mongodb_database, told.data_dir, refusals_per_second_max=10_000
-    ) as running:
-        yield Watched(running.application, running.services, secrets=server.secrets)
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
 
 
 async def refreshed(server: Watched, app: App, token: str, **others: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,45 +29,15 @@ from tests.server.attacking import (
     Watched,
     a_code,
     a_request_id,
-    attacked,
-    logged_in,
     redeemed,
     refused_as,
     works,
 )
 from tests.server.launching import PASSWORD, TOKEN
-from tests.server.running import serving
 from tests.smart.browsing import App, Person, challenge
 from tests.smart.services import BackEnd, an_ec_key
 
 GRANT = {"grant_type": "authorization_code"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def second(server: Watched, mongodb_url: str) -> AsyncIterator[Watched]:
-    """Another process's worth of the same server."""
-    told = server.services.settings
-    async with serving(
-        mongodb_url, told.mongodb_database, told.data_dir, refusals_per_second_max=10_000
-    ) as running:
-        yield Watched(running.application, running.services, secrets=server.secrets)
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

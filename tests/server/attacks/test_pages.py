@@ -8,13 +8,11 @@ https://owasp.org/www-community/attacks/csrf, https://www.rfc-editor.org/rfc/rfc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tests.databases import a_database
 from tests.server.attacking import (
@@ -22,7 +20,6 @@ from tests.server.attacking import (
     PUBLIC,
     RECORD,
     Watched,
-    attacked,
     logged_in,
     secret_of,
     waiting,
@@ -32,23 +29,6 @@ from tests.server.running import a_patient, serving
 from tests.smart.browsing import ORIGIN, App, Form, Person, forms, told_to_app
 
 EVIL = '"><script>alert(1)</script>{{7*7}}<b>'
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
 
 
 # What each page comes with.

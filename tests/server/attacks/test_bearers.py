@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -29,7 +29,6 @@ from tests.server.attacking import (
     Watched,
     a_code,
     a_request_id,
-    attacked,
     changed,
     logged_in,
     over,
@@ -44,23 +43,6 @@ LAUNCH = f"{ORIGIN}/auth/launch"
 INTROSPECT = f"{ORIGIN}/auth/introspect"
 USERINFO = f"{ORIGIN}/auth/userinfo"
 Json = dict[str, Any]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -7,33 +7,12 @@ https://www.rfc-editor.org/rfc/rfc9700#section-4.11, https://www.rfc-editor.org/
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import httpx
 import pytest
-import pytest_asyncio
 
-from tests.server.attacking import HERE, OTHER, PUBLIC, Watched, a_page_says_no, attacked, changed, logged_in
+from tests.server.attacking import HERE, OTHER, PUBLIC, Watched, a_page_says_no, changed
 from tests.server.launching import AUTHORIZE
 from tests.smart.browsing import BASE, ORIGIN, Person, forms, told_to_app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
-
 
 ASTRAY = {
     "none": None,

@@ -8,44 +8,22 @@ https://www.rfc-editor.org/rfc/rfc9700, https://hl7.org/fhir/smart-app-launch/ap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tests.server.attacking import (
     PUBLIC,
     Watched,
     allowed,
     asks,
-    attacked,
     changed,
-    logged_in,
     redeemed,
     the_app_is_told,
 )
 from tests.server.launching import AUTHORIZE, ask
 from tests.smart.browsing import BASE, ORIGIN, Person, told_to_app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    async with attacked(mongodb_url, tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def listened(server: Watched) -> Iterator[None]:
-    with server.listening():
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def ann(server: Watched) -> Person:
-    return await logged_in(server, "ann")
-
 
 WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "no response_type": ({"response_type": None}, "unsupported_response_type"),
